@@ -9,6 +9,7 @@ export type CrashPoint =
   | "after-record"
   | "after-add"
   | "after-claim"
+  | "after-holding"
   | "mid-chunk"
   | "before-commit"
   | "after-commit"

@@ -32,7 +32,8 @@ import { available, storeConnection } from "./store/database.ts";
 import { NewerStore, OutOfReach, Unavailable } from "./store/errors.ts";
 import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
-import { TrainingWorker, type ClosingReason } from "./worker/worker.ts";
+import type { ClosingReason } from "./worker/options.ts";
+import { TrainingWorker } from "./worker/worker.ts";
 
 /** For connections that wait for Redis while it is away. */
 const PATIENT = { maxRetriesPerRequest: null };

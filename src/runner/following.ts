@@ -13,20 +13,18 @@ import { persist, type Life } from "./persist.ts";
 
 export class Following {
   readonly #store: Store;
-  readonly #token: string;
   readonly #waiting: Claimed[];
   readonly #place: () => Place;
   readonly #life: Life;
   #begun: Taken | null = null;
 
   /**
-   * @param waiting what is left of the claim; what begins is taken out
+   * @param waiting the claimed jobs, to which more may come; what begins is taken out
    * @param place what the lane has for the next job
    * @param life how long it takes jobs
    */
-  constructor(store: Store, token: string, waiting: Claimed[], place: () => Place, life: Life) {
+  constructor(store: Store, waiting: Claimed[], place: () => Place, life: Life) {
     this.#store = store;
-    this.#token = token;
     this.#waiting = waiting;
     this.#place = place;
     this.#life = life;
@@ -45,7 +43,7 @@ export class Following {
     while (this.#begun === null && this.#waiting.length > 0) {
       if (this.#closing) {
         // If Redis is away, the claims lapse.
-        await this.#store.giveUp(this.#token, this.#waiting.splice(0)).catch(() => undefined);
+        await this.#store.giveUp(this.#waiting.splice(0)).catch(() => undefined);
         return null;
       }
       const begun = await this.#begin(this.#waiting[0]);

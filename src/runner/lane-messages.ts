@@ -24,15 +24,16 @@ export interface LaneData {
   readonly beat: Int32Array;
 }
 
-/** What one claim brought (store/claim.ts). */
+/** What one claim brought (store/claim.ts). More may follow while the lane runs it. */
 export interface Batch {
-  readonly token: string;
   readonly first: Taken;
   readonly rest: readonly Claimed[];
 }
 
 export type LaneRequest =
   | ({ readonly type: "run" } & Batch)
+  /** Jobs that were claimed before the lane had none left. If it has none, it ignores them. */
+  | { readonly type: "more"; readonly claimed: readonly Claimed[] }
   | { readonly type: "status"; readonly jobId: string; readonly status: JobStatus }
   | { readonly type: "check" }
   | { readonly type: "shutdown" }
@@ -49,6 +50,8 @@ export interface Ended {
   readonly end: RunEnd;
   /** The job that has begun after it; null: the batch has ended. */
   readonly next: Taken | null;
+  /** How many of the batch's claimed jobs the lane has begun or dropped until now. */
+  readonly passed: number;
   readonly meters: readonly MeterCall[];
   readonly trace: readonly TraceCall[];
 }

@@ -38,6 +38,8 @@ class LaneThread {
   readonly #takeMeters = recordMeters();
   readonly #hands: Hands;
   #run: Run | null = null;
+  /** The claimed jobs that have not begun, and how many the batch has had; null: it has ended. */
+  #batch: { readonly waiting: Claimed[]; claimed: number } | null = null;
   /** Whether loops failed at the last beat. */
   #retried = false;
   readonly #closing = new AbortController();
@@ -58,6 +60,9 @@ class LaneThread {
     switch (request.type) {
       case "run":
         void this.#runAll(request);
+        break;
+      case "more":
+        this.#add(request.claimed);
         break;
       case "status":
         if (this.#run?.lease.jobId === request.jobId) this.#run.onStatus(request.status);
@@ -88,17 +93,25 @@ class LaneThread {
     this.#port.postMessage({ type: "retrying", loops, meters: this.#takeMeters() } satisfies LaneMessage);
   }
 
-  async #runAll({ token, first, rest }: Batch): Promise<void> {
-    const waiting = [...rest];
+  async #runAll({ first, rest }: Batch): Promise<void> {
+    this.#batch = { waiting: [], claimed: 0 };
+    this.#add(rest);
     let taken: Taken | null = first;
-    while (taken !== null) taken = await this.#runOne(taken, token, waiting);
+    while (taken !== null) taken = await this.#runOne(taken, this.#batch.waiting);
+    this.#batch = null;
+  }
+
+  #add(claimed: readonly Claimed[]): void {
+    if (this.#batch === null) return;
+    for (const one of claimed) this.#batch.waiting.push(one);
+    this.#batch.claimed += claimed.length;
   }
 
   /** Runs a job. Returns the one that has begun after it. */
-  async #runOne(taken: Taken, token: string, waiting: Claimed[]): Promise<Taken | null> {
+  async #runOne(taken: Taken, waiting: Claimed[]): Promise<Taken | null> {
     const trace: TraceCall[] = [];
     const life = { gone: this.#closing.signal, log: this.#log };
-    const following = new Following(this.#store, token, waiting, () => this.#place(), life);
+    const following = new Following(this.#store, waiting, () => this.#place(), life);
     const run = new Run(this.#store.lease(taken.hold), {
       store: this.#store,
       cache: null,
@@ -117,7 +130,9 @@ class LaneThread {
     const end = await this.#execute(run);
     this.#run = null;
     const next = await following.begun();
-    this.#port.postMessage({ type: "ended", end, next, meters: this.#takeMeters(), trace } satisfies LaneMessage);
+    const passed = this.#batch!.claimed - waiting.length;
+    const ended: LaneMessage = { type: "ended", end, next, passed, meters: this.#takeMeters(), trace };
+    this.#port.postMessage(ended);
     return next;
   }
 

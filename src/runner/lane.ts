@@ -4,10 +4,11 @@
  * than to train it.
  *
  * The main thread claims jobs and hands them to the lane, all that one claim brought. The thread
- * runs them one after the other. Each is an ordinary run (run.ts), whose crew is the thread itself
- * (engine/crew/inline.ts). So nothing that a run can do is missing. The thread returns to its event
- * loop every few milliseconds, so what the main thread passes on is heard at once. A job that takes
- * longer than a second after all is given back with its state, and goes on as an ordinary one.
+ * runs them one after the other. Before it has none left, the main thread claims more. Each is an
+ * ordinary run (run.ts), whose crew is the thread itself (engine/crew/inline.ts). So nothing that a
+ * run can do is missing. The thread returns to its event loop every few milliseconds, so what the
+ * main thread passes on is heard at once. A job that takes longer than a second after all is given
+ * back with its state, and goes on as an ordinary one.
  *
  * The main thread keeps the account: for each run in the lane it has a LaneRun. It also reads and
  * encodes datasets, so that lanes share them. What a run tells the meters and the trace comes with
@@ -22,16 +23,9 @@ import { replayMeters } from "../meters.ts";
 import type { Lease } from "../store/lease.ts";
 import { retryingElsewhere } from "../retries.ts";
 import { isPrediction } from "../store/predictions.ts";
-import type { Claimed, Taken } from "../store/taken.ts";
-import {
-  answerOf,
-  SMALL_MS,
-  type Batch,
-  type Ended,
-  type LaneData,
-  type LaneMessage,
-  type LaneRequest,
-} from "./lane-messages.ts";
+import type { Taken } from "../store/taken.ts";
+import type { HeldJobs } from "./held-jobs.ts";
+import { answerOf, SMALL_MS, type Ended, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
 import { readFrom, type ReadData, type Sources } from "./prepare.ts";
 import type { RunEnd, Running } from "./running.ts";
 import { Standstill } from "./standstill.ts";
@@ -151,23 +145,23 @@ export class LaneRun implements Running {
   readonly lane: Lane;
   readonly lease: Lease;
   readonly trace: RunTrace;
+  /** What the lane has besides this job. */
+  readonly held: HeldJobs;
+  readonly workMs: number;
   /** The job that has begun after it, once it has ended. */
   next: Taken | null = null;
   /** The run of that job, which its worker adds. */
   following: LaneRun | null = null;
-  readonly #batch: Batch | null;
+  readonly #first: Taken | null;
 
-  /** `claim`: what is handed to the lane with this job. Null: the lane has begun it itself. */
-  constructor(
-    lane: Lane,
-    taken: Taken,
-    claim: { readonly token: string; readonly rest: readonly Claimed[] } | null,
-    trace: (lease: Lease) => RunTrace,
-  ) {
+  /** `begun`: the lane has begun the job itself. Else the lane is given it, with what is held. */
+  constructor(lane: Lane, taken: Taken, held: HeldJobs, begun: boolean, trace: (lease: Lease) => RunTrace) {
     this.lane = lane;
     this.lease = lane.options.store.lease(taken.hold);
     this.trace = trace(this.lease);
-    this.#batch = claim && { ...claim, first: taken };
+    this.held = held;
+    this.workMs = taken.workMs ?? 0;
+    this.#first = begun ? null : taken;
   }
 
   async execute(): Promise<RunEnd> {
@@ -175,9 +169,10 @@ export class LaneRun implements Running {
     const count = threads.take(1);
     const keeping = this.#keepLease();
     try {
-      if (this.#batch !== null) this.lane.send({ type: "run", ...this.#batch });
-      const { end, next, trace } = await this.lane.ended();
+      if (this.#first !== null) this.lane.send({ type: "run", first: this.#first, rest: this.held.jobs });
+      const { end, next, passed, trace } = await this.lane.ended();
       replayTrace(this.trace, trace);
+      this.held.passed(passed);
       this.next = next;
       return end;
     } finally {

@@ -2,10 +2,10 @@
  * How a worker gets jobs (lua/claim.lua, lua/shared/begin.lua).
  *
  * A claim begins one job and, if that one is small, claims others that go after it in the same
- * place of the worker. A claimed job is still `queued`: it can be cancelled at once, and its
- * owner's limits do not count it. The script that ends one job begins the next (`Lease.finish`). A
- * claim lapses unless it is renewed, as a lease does. Then its jobs wait again, and no crash is
- * counted.
+ * place of the worker. A place that runs small jobs claims more before it has none left, and begins
+ * nothing then. A claimed job is still `queued`: it can be cancelled at once, and its owner's
+ * limits do not count it. The script that ends one job begins the next (`Lease.finish`). A claim
+ * lapses unless it is renewed, as a lease does. Then its jobs wait again, and no crash is counted.
  */
 import { crashPoint } from "../crash-point.ts";
 import type { Database } from "./database.ts";
@@ -22,6 +22,8 @@ export interface ClaimOptions extends Place {
   worker: string;
   /** The owner of a job that a process of an earlier version delivered. */
   delivered?: string;
+  /** How much estimated work the place still has, if it begins nothing. */
+  heldMs?: number;
 }
 
 /**
@@ -30,6 +32,7 @@ export interface ClaimOptions extends Place {
  */
 export type Claim =
   | { outcome: "taken"; first: Taken; rest: readonly Claimed[]; wake: boolean }
+  | { outcome: "held"; rest: readonly Claimed[]; wake: boolean }
   | { outcome: "alone" | "nothing" | "newer"; wake: boolean };
 
 /**
@@ -42,8 +45,8 @@ type Rest = [owner: string, id: string, token: string, memoryBytes: number, work
 
 export async function claim(database: Database, options: ClaimOptions): Promise<Claim> {
   const { token, leaseMs, idle, memoryLeft, arithmeticVersion, worker, delivered = "" } = options;
-  type Answer = [Claim["outcome"], number, TakenAnswer?, Rest?];
-  const [outcome, wakeUp, first, rest] = await database.run<Answer>(
+  type Answer = [Claim["outcome"], number, Rest?, TakenAnswer?];
+  const [outcome, wakeUp, claimed, first] = await database.run<Answer>(
     "claim",
     keys.claim(token),
     leaseMs,
@@ -54,11 +57,13 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
     FORMAT,
     worker,
     delivered,
+    options.heldMs ?? "",
   );
   const wake = wakeUp === 1;
-  if (outcome !== "taken") return { outcome, wake };
-  crashPoint("after-claim");
-  return { outcome, first: takenOf(first!), rest: rest!.map(claimedFrom), wake };
+  if (outcome !== "taken" && outcome !== "held") return { outcome, wake };
+  const rest = claimed!.map(claimedFrom);
+  crashPoint(outcome === "taken" ? "after-claim" : "after-holding");
+  return outcome === "taken" ? { outcome, first: takenOf(first!), rest, wake } : { outcome, rest, wake };
 }
 
 function claimedFrom([owner, jobId, token, memoryBytes, workMs]: Rest[number]): Claimed {
@@ -83,11 +88,10 @@ export async function beginClaimed(
 }
 
 /**
- * Gives up a claim: those of its jobs that have not begun wait again. Returns whether a wake-up
- * must be added to the queue.
- * @param token that of the claim
+ * Gives up claimed jobs: those that have not begun wait again. Returns whether a wake-up must be
+ * added to the queue.
  */
-export async function giveUp(database: Database, token: string, claimed: readonly Claimed[]): Promise<boolean> {
+export async function giveUp(database: Database, claimed: readonly Claimed[]): Promise<boolean> {
   const jobs = claimed.flatMap((one) => [keys.job(one.owner, one.jobId), one.token]);
-  return (await database.run<number>("give_up", keys.claim(token), ...jobs)) === 1;
+  return (await database.run<number>("give_up", jobs[0], ...jobs)) === 1;
 }

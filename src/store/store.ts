@@ -101,7 +101,7 @@ export class Store {
     return ulid(Math.floor(seconds * 1000 + microseconds / 1000), random).toLowerCase();
   }
 
-  /** Takes jobs for a place of a worker. */
+  /** Takes jobs for a place of a worker (claim.ts). */
   async claim(options: ClaimOptions): Promise<Claim> {
     return await claim(this.#database, options);
   }
@@ -111,9 +111,9 @@ export class Store {
     return await beginClaimed(this.#database, claimed, place);
   }
 
-  /** Gives up a claim. Returns whether a wake-up must be added to the queue. */
-  async giveUp(token: string, claimed: readonly Claimed[]): Promise<boolean> {
-    return await giveUp(this.#database, token, claimed);
+  /** Gives up claimed jobs. Returns whether a wake-up must be added to the queue. */
+  async giveUp(claimed: readonly Claimed[]): Promise<boolean> {
+    return await giveUp(this.#database, claimed);
   }
 
   /** The lease of a job that has begun. */

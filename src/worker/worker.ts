@@ -14,26 +14,29 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WaitingError, Worker, type Job } from "bullmq";
-import type { Redis } from "ioredis";
-import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
-import type { Control } from "../queue/control.ts";
-import { queue, type WakeUp, type WakeUps } from "../queue/wake-ups.ts";
+import { queue, type WakeUp } from "../queue/wake-ups.ts";
 import { Retry } from "../retries.ts";
 import { askForJobs, beginClaimed, isAway, runOf, type Claimed, type Place, type Taken } from "../runner/begin.ts";
-import type { Sources } from "../runner/prepare.ts";
+import { HeldJobs } from "../runner/held-jobs.ts";
 import { isSmall, Lane, LaneRun } from "../runner/lane.ts";
 import { IdleLanes } from "../runner/lanes.ts";
 import type { RunOptions } from "../runner/options.ts";
 import type { RunEnd, Running } from "../runner/running.ts";
 import { Threads } from "../runner/threads.ts";
-import { untraced, type RunTraces } from "../runner/trace.ts";
+import { untraced } from "../runner/trace.ts";
+import type { ClosingReason, TrainingWorkerOptions } from "./options.ts";
 import { Presence, type Activity } from "./presence.ts";
 
 /** How long to wait before asking again. */
 const RETRY_MS = 1000;
 /** How often a claim is renewed while it lasts. */
 const BEATS_PER_LEASE = 4;
+/**
+ * A lane that has less than this much training left gets more, as far as it was estimated. The
+ * answer to a claim takes some milliseconds.
+ */
+const REFILL_MS = 15;
 /** How long it may take to give back jobs that did not stop in time. */
 const DROP_MS = 500;
 /**
@@ -46,40 +49,10 @@ const RECONNECT_MS = 500;
  */
 const QUIET_MS = 15_000;
 
-export interface TrainingWorkerOptions extends Sources {
-  /** A separate connection that waits for Redis (maxRetriesPerRequest: null). `close` closes it. */
-  redis: Redis;
-  /** Where the threads of small jobs connect to Redis. */
-  redisUrl: string;
-  control: Control;
-  queue: WakeUps;
-  log: Logger;
-  leaseMs: number;
-  /** How many jobs it runs at once. */
-  jobs: number;
-  /** How much memory they may take together. A single job may take more. */
-  memoryBytes: number;
-  /** How many threads train in total. */
-  threads: number;
-  traces?: RunTraces;
-  quietMs?: number;
-}
-
-export interface ClosingReason {
-  /**
-   * Whether an uncaught error ends the process. A job may have caused it. So no job is given back:
-   * their leases lapse, which counts as a crash (crash_loop), and such a job does not return for
-   * ever.
-   */
-  readonly broken: boolean;
-}
-
 /** A run that has begun, and the jobs that go after it in the same place. */
 interface Begun {
-  /** That of the claim. */
-  readonly token: string;
   readonly run: Running;
-  readonly rest: readonly Claimed[];
+  readonly held: HeldJobs;
 }
 
 export class TrainingWorker {
@@ -181,7 +154,7 @@ export class TrainingWorker {
       const claim = await this.#inTurn(() => this.#claim(delivered));
       if (claim === null) break;
       delivered = undefined;
-      const beats = this.#keep(claim);
+      const beats = this.#keep(claim.held);
       await this.#runAll(claim).finally(() => clearInterval(beats));
     }
     if (!this.#closing) return;
@@ -208,8 +181,11 @@ export class TrainingWorker {
       const ask = () => askForJobs(this.#options.store, { token, worker: this.#id, delivered, ...this.#place() });
       const claim = await this.#answered(ask);
       if (claim?.wake) await this.#wakeNext();
-      if (claim?.outcome === "taken")
-        return { run: this.#begin(claim.first, token, claim.rest), token, rest: claim.rest };
+      if (claim?.outcome === "taken") {
+        const held = new HeldJobs();
+        held.add(token, claim.rest);
+        return { run: this.#begin(claim.first, held), held };
+      }
       if (claim?.outcome === "newer") this.#retire();
       if (claim?.outcome !== "alone") return null;
       // It gets the job when it is idle, unless another worker has taken it by then.
@@ -249,8 +225,8 @@ export class TrainingWorker {
     await this.#options.queue.add().catch((error: unknown) => this.#noDelivery(error as Error));
   }
 
-  #begin(taken: Taken, token: string, rest: readonly Claimed[]): Running {
-    const run = isSmall(taken) ? this.#inLane(this.#idleLanes.take(), taken, { token, rest }) : this.#run(taken);
+  #begin(taken: Taken, held: HeldJobs): Running {
+    const run = isSmall(taken) ? this.#inLane(this.#idleLanes.take(), taken, held) : this.#run(taken);
     if (taken.alone) this.#alone = run;
     // The run that was alone so far is no longer: if the process dies from now on, the new one may
     // be the cause. The record must know. The records of the others know it already.
@@ -270,9 +246,9 @@ export class TrainingWorker {
     return run;
   }
 
-  /** `claim`: what the lane is to run with this job. Null: it runs the job already. */
-  #inLane(lane: Lane, taken: Taken, claim: ConstructorParameters<typeof LaneRun>[2]): LaneRun {
-    const run = new LaneRun(lane, taken, claim, this.#traceOf(taken));
+  /** `begun`: the lane runs the job already. */
+  #inLane(lane: Lane, taken: Taken, held: HeldJobs, begun = false): LaneRun {
+    const run = new LaneRun(lane, taken, held, begun, this.#traceOf(taken));
     this.#began(run, taken);
     return run;
   }
@@ -293,16 +269,21 @@ export class TrainingWorker {
   }
 
   /** Runs what was claimed, one job after the other. A lane does this itself. */
-  async #runAll({ token, run, rest }: Begun): Promise<void> {
+  async #runAll({ run, held }: Begun): Promise<void> {
     await this.#runToEnd(run);
-    if (run instanceof LaneRun) return;
-    for (const [i, claimed] of rest.entries()) {
-      // If Redis is away, the claim lapses.
-      if (this.#closing || this.#alone !== null)
-        return void (await this.#options.store.giveUp(token, rest.slice(i)).catch(() => undefined));
-      const begun = await this.#inTurn(() => this.#beginNext(claimed));
+    // If a lane dies, the claim lapses.
+    if (run instanceof LaneRun && !run.lane.alive) return;
+    for (let claimed = held.take(); claimed !== undefined; claimed = held.take()) {
+      if (this.#closing || this.#alone !== null) return await this.#giveUp([claimed, ...held.jobs]);
+      const next = claimed;
+      const begun = await this.#inTurn(() => this.#beginNext(next));
       if (begun !== null) await this.#runToEnd(begun);
     }
+  }
+
+  /** If Redis is away, the claim lapses. */
+  async #giveUp(claimed: readonly Claimed[]): Promise<void> {
+    await this.#options.store.giveUp(claimed).catch(() => undefined);
   }
 
   /** When a job in a lane has ended, the lane begins the next of its claim. */
@@ -310,17 +291,35 @@ export class TrainingWorker {
     if (!(first instanceof LaneRun)) return await this.#runOne(first);
     const { lane } = first;
     for (let run: LaneRun | null = first; run !== null; run = run.following) await this.#runOne(run);
+    await first.held.refill;
     if (!lane.alive) return;
     if (this.#closing) await lane.close(new Error("the process ends"));
     else this.#idleLanes.giveBack(lane);
   }
 
-  /** Keeps the claim from lapsing while its jobs wait for each other. */
-  #keep({ token, rest }: Begun): NodeJS.Timeout | undefined {
-    if (rest.length === 0) return;
+  /**
+   * Claims more for a lane that has little left. What comes too late for the lane stays held, and
+   * begins when its batch has ended.
+   */
+  async #refill({ lane, held, workMs }: LaneRun): Promise<void> {
+    const { store } = this.#options;
+    const [token, heldMs] = [randomUUID(), workMs + held.workMs];
+    const claim = await this.#answered(() => askForJobs(store, { token, worker: this.#id, heldMs, ...this.#place() }));
+    if (claim?.wake) await this.#wakeNext();
+    if (claim?.outcome !== "held") return;
+    if (this.#closing) return await this.#giveUp(claim.rest);
+    held.add(token, claim.rest);
+    held.refilled = false;
+    lane.send({ type: "more", claimed: claim.rest });
+  }
+
+  /** Keeps claims from lapsing while their jobs wait for each other. */
+  #keep(held: HeldJobs): NodeJS.Timeout {
     const { store, leaseMs } = this.#options;
     const beat = () => {
-      store.renew(leaseMs, [], [token]).catch((error: unknown) => this.#noDelivery(error as Error));
+      const { claims } = held;
+      if (claims.length === 0) return;
+      store.renew(leaseMs, [], claims).catch((error: unknown) => this.#noDelivery(error as Error));
     };
     return setInterval(beat, leaseMs / BEATS_PER_LEASE);
   }
@@ -329,7 +328,7 @@ export class TrainingWorker {
   async #beginNext(claimed: Claimed): Promise<Running | null> {
     if (this.#alone !== null) return null;
     const begun = await this.#answered(() => beginClaimed(this.#options.store, claimed, this.#place()));
-    return begun?.outcome === "taken" ? this.#begin(begun.taken, "", []) : null;
+    return begun?.outcome === "taken" ? this.#begin(begun.taken, new HeldJobs()) : null;
   }
 
   async #runOne(run: Running): Promise<void> {
@@ -364,12 +363,23 @@ export class TrainingWorker {
     } finally {
       control.unlisten(jobId);
       this.#runs.delete(run);
-      // The lane has begun its next job. The worker must not look idle in between.
-      if (run instanceof LaneRun && run.next !== null) run.following = this.#inLane(run.lane, run.next, null);
+      // The worker must not look idle in between.
+      if (run instanceof LaneRun && run.next !== null) this.#follow(run, run.next);
       this.#counted();
       this.#committed(run);
       this.#changed();
     }
+  }
+
+  /** The lane has begun its next job. */
+  #follow(run: LaneRun, next: Taken): void {
+    const { lane, held } = run;
+    run.following = this.#inLane(lane, next, held, true);
+    if (held.refilled || this.#closing || this.#alone !== null || held.workMs >= REFILL_MS) return;
+    held.refilled = true;
+    held.refill = this.#refill(run.following).catch((err: unknown) =>
+      this.#options.log.error({ err }, "a claim failed"),
+    );
   }
 
   /**

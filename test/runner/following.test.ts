@@ -27,7 +27,7 @@ async function claimed() {
 }
 
 function followingOf(rest: Claimed[], closing = new AbortController()): Following {
-  return new Following(place.store, "token", rest, () => room, {
+  return new Following(place.store, rest, () => room, {
     gone: closing.signal,
     log: pino({ level: "silent" }),
   });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { meters } from "../../src/meters.ts";
 import { retrying } from "../../src/retries.ts";
+import { HeldJobs } from "../../src/runner/held-jobs.ts";
 import { isSmall, Lane, LaneRun, type LaneOptions } from "../../src/runner/lane.ts";
 import { IdleLanes } from "../../src/runner/lanes.ts";
 import { Threads } from "../../src/runner/threads.ts";
@@ -34,28 +35,27 @@ function openLane(program?: URL, changes: Partial<LaneOptions> = {}): Lane {
 }
 
 /** Posts a job, and claims it. */
-async function claimed(spec: Record<string, unknown>): Promise<{ token: string; taken: Taken }> {
+async function claimed(spec: Record<string, unknown>): Promise<Taken> {
   const id = await place.post(spec);
   await place.redis.hset(`{rappel}:owner:${OWNER}:job:${id}`, "work_ms", 1);
-  const token = id;
   const room = { leaseMs: LEASE_MS, idle: true, memoryLeft: 0, arithmeticVersion: ARITHMETIC_VERSION };
-  const claim = await place.store.claim({ token, worker: "test", ...room });
+  const claim = await place.store.claim({ token: id, worker: "test", ...room });
   if (claim.outcome !== "taken") throw new Error(claim.outcome);
-  return { token, taken: claim.first };
+  return claim.first;
 }
 
-function runIn(lane: Lane, { token, taken }: { token: string; taken: Taken }, calls: unknown[][] = []): LaneRun {
+function runIn(lane: Lane, taken: Taken, calls: unknown[][] = []): LaneRun {
   const note =
     (name: string) =>
     (...args: unknown[]) =>
       void calls.push([name, ...args]);
   const trace: RunTrace = { enter: note("enter"), did: note("did"), failed: note("failed"), ended: note("ended") };
-  return new LaneRun(lane, taken, { token, rest: [] }, () => trace);
+  return new LaneRun(lane, taken, new HeldJobs(), false, () => trace);
 }
 
 test("what a run in a lane tells meters and traces reaches those of the main thread", async () => {
   const job = await claimed({ checkpoint: { every_seconds: null } });
-  expect(isSmall(job.taken)).toBe(true);
+  expect(isSmall(job)).toBe(true);
   const calls: unknown[][] = [];
   const run = runIn(openLane(), job, calls);
   const steps = async () => (await meters.steps.get()).values[0]?.value ?? 0;

@@ -1,6 +1,7 @@
 // What a worker gets (src/store/claim.ts).
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import type { Claim, ClaimOptions } from "../../src/store/claim.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Claimed } from "../../src/store/taken.ts";
 import { acquire, claim, eventTypes, lapse, newJob, OWNER, PLACE, postJob, tryClaim } from "./support.ts";
@@ -111,6 +112,56 @@ test("a claim that is repeated with its token returns the same jobs, and takes n
   expect(await redis.zcard(keys.jobsWith(OWNER, "running"))).toBe(1);
 });
 
+describe("a claim that begins nothing", () => {
+  const held = async (heldMs: number, options: Partial<ClaimOptions> = {}) => {
+    const claimed = await tryClaim(store, { idle: false, heldMs, ...options });
+    return claimed.outcome === "held" ? claimed.rest.map(({ jobId }) => jobId) : claimed.outcome;
+  };
+
+  test("brings as many small jobs as the place may have besides what it has", async () => {
+    const ids = (await small(20, 10)).sort();
+    expect(await held(25)).toEqual(ids.slice(0, 2));
+    for (const id of ids.slice(0, 2)) expect(await job(id)).toMatchObject({ status: "queued", run: 0 });
+    expect(await held(45)).toBe("nothing");
+    expect(await held(0)).toEqual(ids.slice(2, 7));
+    // Nobody else gets them.
+    expect((await claim(store)).ids).toEqual(ids.slice(7, 12));
+  });
+
+  test("leaves half of what waits to others", async () => {
+    const ids = (await small(5)).sort();
+    expect(await held(0)).toEqual(ids.slice(0, 2));
+    expect(await tryClaim(store)).toMatchObject({ first: { hold: { jobId: ids[2] } } });
+  });
+
+  test("that is repeated with its token returns the same jobs", async () => {
+    await small(9);
+    const token = randomUUID();
+    const once = await held(0, { token });
+    expect(once).toHaveLength(4);
+    expect(await held(0, { token })).toEqual(once);
+  });
+
+  test("takes owners in turn", async () => {
+    await small(9, 1, "ann");
+    await small(9, 1, "bob");
+    const { rest } = (await tryClaim(store, { heldMs: 0 })) as Extract<Claim, { outcome: "held" }>;
+    expect(rest.slice(0, 4).map(({ owner }) => owner)).toEqual(["ann", "bob", "ann", "bob"]);
+  });
+
+  test("brings nothing while a job waits that has begun, or one for which this worker is to be idle", async () => {
+    await small(9);
+    const begun = await acquire(store, await postJob(store));
+    await lapse(redis, begun.jobId);
+    await store.upkeep.sweep();
+    expect(await held(0)).toBe("nothing");
+    expect(await tryClaim(store, { idle: false, worker: "a" })).toMatchObject({ outcome: "alone" });
+    await redis.del("{rappel}:begun");
+    expect(await held(0, { worker: "a" })).toBe("nothing");
+    expect(await held(0, { worker: "b" })).toHaveLength(4);
+  });
+});
+
 describe("a claimed job", () => {
   test("is cancelled or paused at once, and then does not begin", async () => {
     await small(6);
@@ -155,9 +206,8 @@ describe("a claimed job", () => {
 
   test("waits again when the worker gives it up", async () => {
     await small(6);
-    const token = randomUUID();
-    const { rest } = await claim(store, { token });
-    expect(await store.giveUp(token, rest)).toBe(true);
+    const { rest } = await claim(store);
+    expect(await store.giveUp(rest)).toBe(true);
     expect((await claim(store)).ids.slice(0, 2)).toEqual(rest.map(({ jobId }) => jobId));
   });
 

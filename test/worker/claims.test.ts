@@ -4,7 +4,6 @@ import { eventTypes, OWNER } from "../store/support.ts";
 import { ended, longSpec, openPlace, waysTaken, type Place } from "./support.ts";
 
 const JOBS = 6;
-/** Each trains for about a millisecond, so that several are claimed together. */
 const small = {
   training: { epochs: 2, batch_size: 32, seed: 3 },
   checkpoint: { every_steps: null, every_seconds: null },
@@ -21,6 +20,15 @@ beforeAll(async () => {
 afterEach(() => place.killWorkers());
 afterAll(() => place.close());
 
+/** Three such jobs come with a claim, and one is enough for its lane not to claim more. */
+const WORK_MS = 15;
+
+async function post(): Promise<string> {
+  const id = await place.post(small);
+  await place.redis.hset(`{rappel}:owner:${OWNER}:job:${id}`, "work_ms", WORK_MS);
+  return id;
+}
+
 const claimed = async (ids: readonly string[]) =>
   (await Promise.all(ids.map((id) => place.redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "claim")))).filter(
     (claim) => claim !== null,
@@ -33,7 +41,7 @@ test.each([
   "a worker dies at %s: all its jobs end, and only the one that it ran was tried again",
   async (point, left) => {
     const ids: string[] = [];
-    for (let i = 0; i < JOBS; i++) ids.push(await place.post(small));
+    for (let i = 0; i < JOBS; i++) ids.push(await post());
     const dying = await place.startWorker({ RAPPEL_CRASH_AT: point });
     expect(await dying.exited).toBe("SIGKILL");
     expect(await claimed(ids)).toBe(left);
@@ -50,7 +58,7 @@ test.each([
 test("a worker is frozen until its claims have lapsed: no job runs twice, and only its run is blamed", async () => {
   const first = await place.post(longSpec(60), "lane");
   const others: string[] = [];
-  for (let i = 0; i < JOBS; i++) others.push(await place.post(small));
+  for (let i = 0; i < JOBS; i++) others.push(await post());
   const frozen = await place.startWorker();
   await place.until(first, (job) => job.status === "running");
   frozen.kill("SIGSTOP");

@@ -125,11 +125,23 @@ test("a process that is to end gives back the job in its lane, and those that we
   }
 });
 
-test.each(["after-claim", "before-final-commit:3", "after-final-commit:3"])(
+test("a lane has its next jobs before it has none left", async () => {
+  const ids: string[] = [];
+  // A claim brings five. They train for longer than that, so that it is early enough to claim more.
+  for (let i = 0; i < 16; i++) ids.push(await post({ checkpoint: none, training: { ...training, epochs: 200 } }, 10));
+  await place.startWorker();
+  const jobs = await Promise.all(ids.map((id) => place.until(id, ended)));
+  jobs.sort((a, b) => a.started_at!.localeCompare(b.started_at!));
+  // The script that ends a job begins the next.
+  for (const [i, { started_at }] of jobs.slice(1).entries()) expect(started_at).toBe(jobs[i].finished_at);
+  expect(jobs.map(({ status, run }) => [status, run])).toEqual(ids.map(() => ["succeeded", 1]));
+});
+
+test.each(["after-claim", "after-holding", "before-final-commit:3", "after-final-commit:3"])(
   "a process dies %s: only the job that ran counts a crash, and all end with the same bytes",
   async (at) => {
     const ids: string[] = [];
-    for (let i = 0; i < 9; i++) ids.push(await post({ checkpoint: none, training }, 1));
+    for (let i = 0; i < 9; i++) ids.push(await post({ checkpoint: none, training }, 10));
     const dying = await place.startWorker({ RAPPEL_CRASH_AT: at });
     expect(await dying.exited).toBe("SIGKILL");
     await place.startWorker();

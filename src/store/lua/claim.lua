@@ -5,6 +5,9 @@ claimed job stays queued, but nobody else gets it before the claim lapses. So ot
 if they are small: all together may take CLAIM_MS of training, as far as it was estimated. And half
 of what waits is left to other workers.
 
+A place that will soon have nothing left claims more and begins nothing. Then what it still has
+counts too. It gets none while a job waits that must go first.
+
 Jobs that have begun go first. Then owners take turns (shared/queue.lua), and an owner's most urgent
 job takes the turn. Owners who may run no more jobs are passed over.
 
@@ -23,11 +26,13 @@ ARGV[5] how many runs may die in a row before the job fails
 ARGV[6] the format of the store that the worker knows
 ARGV[7] the worker
 ARGV[8] the owner of a job that a process of an earlier version delivered, or ''
+ARGV[9] '' if a job is to begin; else the estimated work that the place still has, in milliseconds
 
-Returns {outcome, 1 if a wake-up must be added to the queue, what it began, what it claimed}.
-  Outcomes: taken; nothing: nothing is to be run; alone: a job waits for this worker to be idle;
-  newer: the store is too new for this worker. What it began is as in `taken` (shared/begin.lua);
-  what it claimed is a list of {owner, id, token, bytes of memory, work in milliseconds}
+Returns {outcome, 1 if a wake-up must be added to the queue, what it claimed, what it began}.
+  Outcomes: taken; held: it began nothing, and claimed something; nothing: there is nothing for this
+  place; alone: a job waits for this worker to be idle; newer: the store is too new for this worker.
+  What it claimed is a list of {owner, id, token, bytes of memory, work in milliseconds}; what it
+  began is as in `taken` (shared/begin.lua)
 ]]
 local CLAIM_MS = 50
 -- The memory of a job that comes along, at most, in bytes. The worker does not count it before the
@@ -60,12 +65,14 @@ local looks = 0
 local turn_before = tonumber(redis.call('GET', root .. ':turn') or 0)
 local turn = turn_before
 
--- Whether this worker has reserved the job that needs an idle one.
+-- Which worker has reserved the job that needs an idle one.
+local RESERVED = root .. ':alone'
+
+-- Whether this worker has reserved that job.
 local function reserve()
-  local key = root .. ':alone'
-  local holder = redis.call('GET', key)
+  local holder = redis.call('GET', RESERVED)
   if holder and holder ~= ARGV[7] then return false end
-  redis.call('SET', key, ARGV[7], 'PX', RESERVED_MS)
+  redis.call('SET', RESERVED, ARGV[7], 'PX', RESERVED_MS)
   return true
 end
 
@@ -149,10 +156,9 @@ local function take_turn()
   end
 end
 
--- Claims small jobs that go after the first, unless that one is not small or must run alone.
-local function claim_rest(first)
-  local rest, alone, work_ms = {}, first[5], first[8]
-  if alone == 1 or work_ms < 0 then return rest end
+-- Claims small jobs, up to the limit of all that the place has.
+local function claim_small(work_ms)
+  local rest = {}
   local most = math.ceil((redis.call('ZCARD', root .. ':waiting') - 1) / 2)
   while #rest < most do
     local its_turn = next_turn()
@@ -171,12 +177,21 @@ local function claim_rest(first)
   return rest
 end
 
-local outcome, first = take_begun()
-if not outcome then outcome, first = take_turn() end
+local outcome, first, rest
+if ARGV[9] == '' then
+  outcome, first = take_begun()
+  if not outcome then outcome, first = take_turn() end
+  if outcome == 'taken' then
+    local alone, work_ms = first[5], first[8]
+    rest = (alone == 1 or work_ms < 0) and {} or claim_small(work_ms)
+  end
+elseif redis.call('EXISTS', BEGUN) == 0 and redis.call('GET', RESERVED) ~= ARGV[7] then
+  rest = claim_small(tonumber(ARGV[9]))
+  outcome = #rest > 0 and 'held'
+end
 if not outcome then return { 'nothing', 0 } end
 if outcome == 'alone' then return { outcome, wake_up_useful() } end
-local rest = claim_rest(first)
 if turn > turn_before then redis.call('SET', root .. ':turn', turn) end
-local answer = { outcome, wake_up_useful(), first, rest }
+local answer = { outcome, wake_up_useful(), rest, first }
 redis.call('SET', KEYS[1], cjson.encode(answer), 'PX', place.lease_ms)
 return answer
