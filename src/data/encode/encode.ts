@@ -115,22 +115,35 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
   return empty;
 }
 
-/** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
+/** The rows do not fit the spec: what `measureFile` answers. */
+export class Unfit extends Error {
+  readonly faults: readonly DataFault[];
+
+  constructor(faults: readonly DataFault[]) {
+    super(`The dataset does not fit the spec: ${faults[0].pointer} ${faults[0].message}.`);
+    this.faults = faults;
+  }
+}
+
+/** @throws Unfit, which earlier checks should have prevented */
 export function encodeFile(input: EncodeInput): Promise<Encoded> {
+  return ViewedFile.with(input.table, input.data, (file) => encodeRows(file, input));
+}
+
+/** The same for a table that is open. @throws Unfit */
+export async function encodeRows(file: ViewedFile, input: Omit<EncodeInput, "table">): Promise<Encoded> {
   const { data, targets, inherited } = input;
-  return ViewedFile.with(input.table, data, async (file) => {
-    if (hasText(data) && isLanguage(data)) {
-      assertFits(checkData(file.content, data, targets));
-      return await encodeText(file, data, inherited);
-    }
-    const { encoding, target, samples } = await encodingOf(file, input);
-    const inputs = [];
-    for (const input of encoding.inputs) inputs.push(await applyWindowed(input, samples.file, data.window));
-    const shifted = shiftTargets(applyTarget(target, encoding.target, file.rows), samples.ahead);
-    const { train: trainRows, valid: validRows, test: testRows } = samples.samples;
-    const weights = await weightsOf(samples.file, target, { data, train: trainRows, ahead: samples.ahead });
-    return { data: { inputs, ...shifted, ...weights, trainRows, validRows, testRows }, encoding };
-  });
+  if (hasText(data) && isLanguage(data)) {
+    assertFits(checkData(file.content, data, targets));
+    return await encodeText(file, data, inherited);
+  }
+  const { encoding, target, samples } = await encodingOf(file, input);
+  const inputs = [];
+  for (const input of encoding.inputs) inputs.push(await applyWindowed(input, samples.file, data.window));
+  const shifted = shiftTargets(applyTarget(target, encoding.target, file.rows), samples.ahead);
+  const { train: trainRows, valid: validRows, test: testRows } = samples.samples;
+  const weights = await weightsOf(samples.file, target, { data, train: trainRows, ahead: samples.ahead });
+  return { data: { inputs, ...shifted, ...weights, trainRows, validRows, testRows }, encoding };
 }
 
 /** The encoding of a job whose model has not been stored. @throws as encodeFile */
@@ -141,7 +154,7 @@ export function fitFile(input: EncodeInput): Promise<Encoding> {
   );
 }
 
-async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: EncodeInput) {
+async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: Omit<EncodeInput, "table">) {
   assertFits(checkData(file.content, data, targets));
   const samples = await samplesOf(file, data);
   const { file: ordered, rows } = samples;
@@ -175,6 +188,5 @@ function readingOf(table: TableSummary, data: DataSpec): Reading {
 }
 
 function assertFits(faults: readonly DataFault[]): void {
-  if (faults.length > 0)
-    throw new Error(`The dataset does not fit the spec: ${faults[0].pointer} ${faults[0].message}.`);
+  if (faults.length > 0) throw new Unfit(faults);
 }

@@ -58,6 +58,8 @@ function asNumeric(column: ColumnSummary): ColumnSummary {
   return { ...facts, type: "numeric" };
 }
 
+const NONE: ReadonlyMap<number, Convert> = new Map();
+
 export class ViewedFile implements ColumnSource {
   /** It has the number of missing cells of every column. */
   readonly content: TableSummary;
@@ -94,6 +96,11 @@ export class ViewedFile implements ColumnSource {
       const chosen = await rowsWhere(whole, data);
       return await use(chosen === null ? whole : await whole.#choosing(chosen));
     });
+  }
+
+  /** A table in memory whose columns have the types of the job already, with this summary. */
+  static over(columns: Columns, content: TableSummary): ViewedFile {
+    return new ViewedFile(columns, content, NONE);
   }
 
   static async #of(file: Columns, views: Views): Promise<ViewedFile> {
