@@ -5,7 +5,7 @@ import { layers } from "../src/engine/layers/registry.generated.ts";
 import { losses } from "../src/engine/losses/registry.generated.ts";
 import { withDefaults } from "../src/engine/member/options.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
-import { trainPack } from "../src/engine/pack/train.ts";
+import { packJob, trainPack } from "../src/engine/pack/train.ts";
 import type { TrainingData } from "../src/engine/training.ts";
 
 /* A thread of bench/packs.ts: trains its models each time it is asked to. */
@@ -64,6 +64,7 @@ const { models, apart, kernels } = workerData as PackTask;
 
 parentPort!.on("message", () => {
   const jobs = Array.from({ length: models }, (_, seed) => ({ ...shared, training: { ...shared.training, seed } }));
-  for (const some of apart ? jobs.map((job) => [job]) : [jobs]) trainPack(some, kernels);
+  for (const some of apart ? jobs.map((job) => [job]) : [jobs])
+    trainPack(some.map(packJob), { choice: kernels, onlyModels: false, due: () => false }).next();
   parentPort!.postMessage(null);
 });

@@ -13,12 +13,14 @@ import { share, weightBlocks } from "../plan/slices.ts";
 import {
   finalFile,
   SMALL_BYTES,
+  modelFiles,
   snapshotFile,
   type FinalFile,
   type HashedFile,
+  type ModelFiles,
   type Progress,
 } from "../state/state.ts";
-import { TrainingStep } from "../step/step.ts";
+import { TrainingStep, type StepParts } from "../step/step.ts";
 import type { EarlyStopping, Rewind } from "../settings.ts";
 
 /*
@@ -42,7 +44,8 @@ export class CrewThread {
   readonly #mail: Outbox;
   #reports: Reports = { valid: null, test: null };
 
-  constructor(kernels: Kernels, plan: Plan, task: Task, mail: Outbox) {
+  /** `parts`: those of another job of the plan with the same settings (step.ts). */
+  constructor(kernels: Kernels, plan: Plan, task: Task, mail: Outbox, parts?: StepParts) {
     this.#kernels = kernels;
     this.#plan = plan;
     this.#task = task;
@@ -51,9 +54,8 @@ export class CrewThread {
     this.#rewind = rewindOf(task.job);
     this.#leader = task.thread === 0;
     this.#mail = mail;
-    this.step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, () =>
-      mail.post({ type: "log" }),
-    );
+    const notify = () => mail.post({ type: "log" });
+    this.step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, notify, parts);
   }
 
   /** Yields between two steps as long as the outbox asks for it. */
@@ -188,7 +190,9 @@ export class CrewThread {
     const { data } = this.#job;
     const { validRows, testRows } = data;
     const reportOnRows = (rows: Int32Array) =>
-      this.#leader && rows.length > 0 ? reportOn(this.#kernels, this.#plan, data, rows, this.#judge()) : null;
+      this.#leader && rows.length > 0 && !this.#task.onlyModels
+        ? reportOn(this.#kernels, this.#plan, data, rows, this.#judge())
+        : null;
     const valid = reportOnRows(validRows);
     // The leader must have read the records before the others write new ones.
     this.step.barrier.meet();
@@ -283,7 +287,9 @@ export class CrewThread {
    * To write a small state here takes less time than to ask another thread for it. Training waits
    * for it, so this is done only at the end, or if there is no other thread.
    */
-  #file(kinds: SnapshotKind[]): HashedFile | FinalFile | null {
+  #file(kinds: SnapshotKind[]): HashedFile | FinalFile | ModelFiles | null {
+    if (this.#task.onlyModels)
+      return { models: modelFiles(this.#kernels.u8, this.#plan, this.#progress, this.#job.keepBest) };
     const small = this.#plan.addresses.stateBytes <= SMALL_BYTES;
     if (kinds.includes("final") && (small || this.#task.writesFiles))
       return finalFile(this.#kernels.u8, this.#plan, this.#progress, this.#job.keepBest);

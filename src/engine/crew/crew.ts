@@ -236,7 +236,8 @@ export class Crew {
   #snapshotOf({ kinds, skipped, progress, file }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {
     const { state, snapshot } = this.plan.addresses;
     const { step, metrics } = progress;
-    if (file !== null) return { step, kinds, metrics, skipped, serialize: async () => file };
+    // Only jobs of a pack have models without a state.
+    if (file !== null) return { step, kinds, metrics, skipped, serialize: async () => file as HashedFile | FinalFile };
     this.#snapshots++;
     return {
       step,

@@ -12,9 +12,11 @@ export interface LogEntry {
 const RECENT_ENTRIES = 1000;
 
 export class LogReader {
-  readonly recent: LogEntry[] = [];
   #words: Int32Array;
   #ring: Float64Array;
+  /** The last entries, in a ring that grows to RECENT_ENTRIES. */
+  #recent = new Float64Array(0);
+  #taken = 0;
 
   /** @param log the address of the ring in `memory` */
   constructor(memory: WebAssembly.Memory, words: Int32Array, log: number) {
@@ -25,20 +27,46 @@ export class LogReader {
 
   /** The entries since the last call. After this call the leader may overwrite them. */
   read(): LogEntry[] {
-    const written = Atomics.load(this.#words, WORD.logWritten);
     const entries: LogEntry[] = [];
+    this.#each((at) => entries.push(entryAt(this.#ring, at)));
+    return entries;
+  }
+
+  /** Takes over the entries since the last call for `recent` alone. */
+  pass(): void {
+    this.#each(() => {});
+  }
+
+  get recent(): LogEntry[] {
+    const count = Math.min(this.#taken, RECENT_ENTRIES);
+    return Array.from({ length: count }, (_, i) =>
+      entryAt(this.#recent, ((this.#taken - count + i) % RECENT_ENTRIES) * 4),
+    );
+  }
+
+  #each(visit: (at: number) => void): void {
+    const written = Atomics.load(this.#words, WORD.logWritten);
     const read = this.#words[WORD.logRead];
-    for (let i = 0; i < serialsApart(written, read); i++) {
+    const count = serialsApart(written, read);
+    for (let i = 0; i < count; i++) {
       const at = logIndex(read + i) * 4;
-      const [step, loss, rate, norm] = this.#ring.subarray(at, at + 4);
-      entries.push({ step, train_loss: loss, learning_rate: rate, grad_norm: Number.isNaN(norm) ? null : norm });
+      visit(at);
+      this.#keep(at);
     }
-    if (entries.length === 0) return entries;
+    if (count === 0) return;
     Atomics.store(this.#words, WORD.logRead, written);
     Atomics.notify(this.#words, WORD.logRead);
-    for (const entry of entries) this.recent.push(entry);
-    this.recent.splice(0, this.recent.length - RECENT_ENTRIES);
-    return entries;
+  }
+
+  #keep(at: number): void {
+    const to = (this.#taken % RECENT_ENTRIES) * 4;
+    if (to === this.#recent.length && this.#taken < RECENT_ENTRIES) {
+      const grown = new Float64Array(Math.min(2 * this.#recent.length || 256, RECENT_ENTRIES * 4));
+      grown.set(this.#recent);
+      this.#recent = grown;
+    }
+    for (let i = 0; i < 4; i++) this.#recent[to + i] = this.#ring[at + i];
+    this.#taken++;
   }
 
   /** Drops the reference to the memory, which goes to another job. The recent entries stay. */
@@ -46,4 +74,14 @@ export class LogReader {
     this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
     this.#ring = new Float64Array(0);
   }
+}
+
+function entryAt(ring: Float64Array, at: number): LogEntry {
+  const norm = ring[at + 3];
+  return {
+    step: ring[at],
+    train_loss: ring[at + 1],
+    learning_rate: ring[at + 2],
+    grad_norm: Number.isNaN(norm) ? null : norm,
+  };
 }

@@ -4,7 +4,7 @@ import type { Finding } from "../detectors/detector.ts";
 import type { TrainingJob } from "../job.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import type { Plan } from "../plan/model.ts";
-import type { FinalFile, HashedFile, Progress } from "../state/state.ts";
+import type { FinalFile, HashedFile, ModelFiles, Progress } from "../state/state.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 
 /** The requests to a thread. It handles one after another. */
@@ -24,6 +24,8 @@ export interface Task {
   readonly drawn: readonly string[];
   /** Whether the thread writes all files of states itself. */
   readonly writesFiles: boolean;
+  /** Whether nothing of the end is wanted but metrics and models. Default: no. */
+  readonly onlyModels?: boolean;
 }
 
 export interface StartMessage extends Task {
@@ -63,7 +65,7 @@ export type ThreadMessage =
       readonly skipped: number;
       readonly progress: Progress;
       /** The state, if the thread has written it; else it is in the snapshot buffer. */
-      readonly file: HashedFile | FinalFile | null;
+      readonly file: HashedFile | FinalFile | ModelFiles | null;
     }
   | ({ readonly type: "ended" } & Ended)
   /** The thread has left the job and can take another. It is the last message of the job. */

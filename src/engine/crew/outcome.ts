@@ -42,3 +42,27 @@ export function outcomeOf(
   }
   return { type: progress.finished!, step, epochs: Math.floor(step / perEpoch), metrics, best, changes, reports };
 }
+
+/** What to tell the user of a run that diverged. */
+export function divergenceOf({ finding, changes }: Extract<Outcome, { type: "diverged" }>) {
+  const stepsBack = changes.map((change) => change.step);
+  return {
+    message: `${finding.message}${rewindsBefore(stepsBack)}`,
+    suggestion: `${finding.remedy}${widerWindow(stepsBack)}`,
+  };
+}
+
+function rewindsBefore({ length }: readonly number[]): string {
+  if (length === 0) return "";
+  return ` Training had gone back ${length === 1 ? "once" : `${length} times`} before.`;
+}
+
+/**
+ * If training went back to one step again and again, the weights may have been ruined there
+ * already.
+ */
+function widerWindow(stepsBack: readonly number[]): string {
+  const [step] = stepsBack;
+  if (stepsBack.length < 2 || new Set(stepsBack).size > 1 || step === 0) return "";
+  return ` If it was too late at step ${step}, to which training went back each time, raise detectors.diverging.rewind.window.`;
+}

@@ -5,7 +5,8 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { Plan } from "../plan/model.ts";
 import { freshProgress, isWeight, stateEntries, type Progress } from "../state/state.ts";
 import { LANES } from "./face.ts";
-import { Recorder, type Trained } from "./recorder.ts";
+import type { StepParts } from "../step/step.ts";
+import { Recorder, type PackWork, type Trained } from "./recorder.ts";
 
 /*
  * One job of a pack.
@@ -26,17 +27,23 @@ export class Lane {
   readonly #thread: CrewThread;
   readonly #progress: Progress = freshProgress();
 
-  /** Draws the weights. `words`: the control words of the memory of one model. */
-  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, number: number, words: Int32Array) {
+  /** Draws the weights. `parts`: what the lane's thread shares with those of other lanes. */
+  constructor(
+    kernels: Kernels,
+    plan: Plan,
+    job: TrainingJob,
+    number: number,
+    { work, parts }: { readonly work: PackWork; readonly parts: StepParts },
+  ) {
     this.job = job;
     this.#kernels = kernels;
     this.#plan = plan;
     this.#number = number;
-    this.#words = words;
-    this.#recorder = new Recorder(kernels, plan, job, words);
+    this.#words = parts.words;
+    this.#recorder = new Recorder(kernels, plan, job, parts.words, work);
     const { state, stateBytes } = plan.addresses;
     kernels.u8.fill(0, state, state + stateBytes);
-    this.#thread = crewOfOne(kernels, plan, job, this.#progress, this.#recorder);
+    this.#thread = crewOfOne(kernels, plan, job, this.#progress, this.#recorder, { work, parts });
     this.#thread.begin();
     this.#put();
   }
@@ -92,8 +99,9 @@ export function crewOfOne(
   job: TrainingJob,
   progress: Progress,
   recorder: Recorder,
+  { work: { onlyModels }, parts }: { readonly work: PackWork; readonly parts?: StepParts },
 ): CrewThread {
   const drawn = stateEntries(plan).flatMap(({ name }) => (isWeight(name) ? [name] : []));
-  const task = { job, thread: 0, everySteps: null, atStart: false, progress, begins: true, drawn, writesFiles: true };
-  return new CrewThread(kernels, plan, task, recorder);
+  const begins = { everySteps: null, atStart: false, progress, begins: true, drawn };
+  return new CrewThread(kernels, plan, { ...begins, job, thread: 0, writesFiles: true, onlyModels }, recorder, parts);
 }

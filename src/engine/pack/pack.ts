@@ -12,10 +12,12 @@ import { Gradient } from "../step/gradient.ts";
 import { Network } from "../step/network.ts";
 import { bindObjective, lossOf } from "../step/objective.ts";
 import { Rates } from "../step/rates.ts";
+import { StepParts } from "../step/step.ts";
 import { Update } from "../step/update.ts";
 import { LaneBatches } from "./batches.ts";
 import { lanePlace, LANES, packKernels, type LanePlace } from "./face.ts";
 import { Lane } from "./lane.ts";
+import type { PackWork } from "./recorder.ts";
 
 /*
  * The steps of a pack: those of step/step.ts, of up to 16 jobs at once, on one thread. Network,
@@ -26,6 +28,7 @@ import { Lane } from "./lane.ts";
  */
 export class Pack {
   readonly lanes: readonly Lane[];
+  readonly #due: () => boolean;
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #job: TrainingJob;
@@ -42,8 +45,9 @@ export class Pack {
   readonly #progress: Progress = freshProgress();
 
   /** The memory of one model is all zeros. The jobs may share a pack (shape.ts). */
-  constructor(kernels: Kernels, plan: Plan, jobs: readonly TrainingJob[]) {
+  constructor(kernels: Kernels, plan: Plan, jobs: readonly TrainingJob[], work: PackWork) {
     const [job] = jobs;
+    this.#due = work.due;
     this.#kernels = kernels;
     this.#plan = plan;
     this.#job = job;
@@ -60,7 +64,13 @@ export class Pack {
     this.#update.attach(this.#progress);
     this.#rates = new Rates(kernels, job.schedule, plan.groups, this.#stepsPerEpoch);
     this.#tiles = gradientTiles(plan, 0);
-    this.lanes = jobs.map((each, lane) => new Lane(kernels, plan, each, lane, words));
+    const shared = new StepParts(kernels, plan, job, 0);
+    // Weights of classes may differ, and then the constants of the loss do.
+    const isShared = jobs.every(({ data }) => data.classWeights === undefined);
+    this.lanes = jobs.map((each, lane) => {
+      const parts = isShared ? shared : new StepParts(kernels, plan, each, 0);
+      return new Lane(kernels, plan, each, lane, { work, parts });
+    });
     this.#batches = jobs.map((each, lane) => new LaneBatches(kernels, plan, each, this.#network.values, lane));
     for (const [lane, { training }] of jobs.entries()) {
       const [low, high] = seedHalves(training.seed);
@@ -69,12 +79,13 @@ export class Pack {
     }
   }
 
-  /** Trains all jobs to their ends. */
-  run(): void {
+  /** Trains all jobs to their ends. Yields between two steps as long as others must have a turn. */
+  *run(): Generator<void, void> {
     const { training } = this.#job;
     const rows = this.#job.data.trainRows.length;
     const total = this.#stepsPerEpoch * training.epochs;
     for (let step = 0; step < total && this.lanes.some(({ trained }) => trained === null); step++) {
+      while (this.#due()) yield;
       const inEpoch = step % this.#stepsPerEpoch;
       if (inEpoch === 0) for (const batches of this.#batches) batches.beginEpoch(step / this.#stepsPerEpoch);
       const begin = inEpoch * batchRows(training, rows);

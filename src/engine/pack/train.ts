@@ -1,14 +1,15 @@
 import { CONTROL_BYTES } from "../crew/control.ts";
+import { collectSoon } from "../crew/garbage.ts";
 import { planFor } from "../crew/load.ts";
 import type { TrainingJob } from "../job.ts";
-import { createMemory, instantiateKernels, kernelModule, MODULE_BYTES, type Kernels } from "../kernels/kernels.ts";
-import { chosenKernels, kernelsInUse, type KernelChoice } from "../kernels/native.ts";
+import { createMemory, instantiateKernels, kernelModule, zeroMemory, type Kernels } from "../kernels/kernels.ts";
+import { kernelsInUse, type KernelChoice } from "../kernels/native.ts";
 import type { Plan } from "../plan/model.ts";
 import { freshProgress } from "../state/state.ts";
 import { LANES } from "./face.ts";
 import { crewOfOne } from "./lane.ts";
 import { Pack } from "./pack.ts";
-import { Recorder, type Trained } from "./recorder.ts";
+import { Recorder, type PackWork, type Trained } from "./recorder.ts";
 import { packKey, packs } from "./shape.ts";
 
 /*
@@ -20,42 +21,50 @@ import { packKey, packs } from "./shape.ts";
 /** A memory that is larger is not kept for the next jobs. */
 const MOST_KEPT_BYTES = 2 ** 26;
 
-interface Planned {
+/** A job to train. */
+export interface PackJob {
   readonly job: TrainingJob;
-  readonly number: number;
+  /** For one thread. */
+  readonly plan: Plan;
+  /** Jobs of the same plan and the same key may share a pack. Null: it is trained alone. */
+  readonly key: string | null;
+}
+
+/** @throws PlanError if the job cannot be planned */
+export function packJob(job: TrainingJob): PackJob {
+  const plan = planFor(job, 1);
+  return { job, plan, key: packs(plan, job) ? packKey(job) : null };
 }
 
 /**
- * The results, in the order of the jobs. It returns when all have ended. `choice`: no number
- * depends on it.
- * @throws PlanError if a job cannot be planned
+ * The results, in the order of the jobs. It yields as long as `work.due` says so, and what yields
+ * must be run to its end.
  */
-export function trainPack(jobs: readonly TrainingJob[], choice: KernelChoice = chosenKernels()): Trained[] {
+export function* trainPack(jobs: readonly PackJob[], work: PackWork): Generator<void, Trained[]> {
   const results: Trained[] = [];
-  for (const [plan, planned] of byPlan(jobs))
-    for (const group of grouped(plan, planned)) {
-      const those = group.map(({ job }) => job);
-      const trained =
-        group.length < lanesThatPay(plan, choice) ? alone(plan, those, choice) : trainTogether(plan, those, choice);
-      for (const [i, { number }] of group.entries()) results[number] = trained[i];
-    }
+  for (const group of grouped(jobs)) {
+    const [{ plan }] = group;
+    const those = group.map(({ job }) => job);
+    const train = group.length < lanesThatPay(plan, work.choice) ? trainAlone : trainTogether;
+    const trained = yield* train(plan, those, work);
+    for (const [i, { number }] of group.entries()) results[number] = trained[i];
+  }
   return results;
 }
 
-function byPlan(jobs: readonly TrainingJob[]): Map<Plan, Planned[]> {
-  return grouping(
-    jobs.map((job, number) => ({ job, number })),
-    ({ job }) => planFor(job, 1),
-  );
+interface Numbered extends PackJob {
+  readonly number: number;
 }
 
-/** The jobs of one plan, packed as far as they can be. */
-function grouped(plan: Plan, jobs: readonly Planned[]): Planned[][] {
-  const packed = grouping(jobs, ({ job, number }) => (packs(plan, job) ? packKey(job) : number));
-  return [...packed.values()].flatMap((group) => {
-    const parts = Math.ceil(group.length / LANES);
-    return Array.from({ length: parts }, (_, i) => group.slice(i * LANES, (i + 1) * LANES));
-  });
+/** The jobs, packed as far as they can be. */
+function grouped(jobs: readonly PackJob[]): Numbered[][] {
+  const numbered = jobs.map((job, number) => ({ ...job, number }));
+  return [...grouping(numbered, ({ plan }) => plan).values()]
+    .flatMap((ofPlan) => [...grouping(ofPlan, ({ key, number }) => key ?? number).values()])
+    .flatMap((group) => {
+      const parts = Math.ceil(group.length / LANES);
+      return Array.from({ length: parts }, (_, i) => group.slice(i * LANES, (i + 1) * LANES));
+    });
 }
 
 function grouping<T, K>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
@@ -78,31 +87,40 @@ function lanesThatPay({ parameterCount }: Plan, choice: KernelChoice): number {
 }
 
 /** Trains up to 16 jobs of one plan in a pack. `packs` says of each that it can be packed. */
-export function trainTogether(plan: Plan, jobs: readonly TrainingJob[], choice: KernelChoice): Trained[] {
-  const pack = new Pack(kernelsFor(plan.memoryBytes, plan.memoryBytes * LANES, choice), plan, jobs);
-  pack.run();
+export function* trainTogether(plan: Plan, jobs: readonly TrainingJob[], work: PackWork): Generator<void, Trained[]> {
+  const kernels = takeKernels(plan.memoryBytes, plan.memoryBytes * LANES, work.choice);
+  const pack = new Pack(kernels, plan, jobs, work);
+  yield* pack.run();
+  keepKernels(kernels, work.choice);
   return pack.lanes.map(({ trained }) => trained!);
 }
 
-function alone(plan: Plan, jobs: readonly TrainingJob[], choice: KernelChoice): Trained[] {
-  return jobs.map((job) => {
-    const kernels = kernelsFor(plan.memoryBytes, plan.memoryBytes, choice);
+function* trainAlone(plan: Plan, jobs: readonly TrainingJob[], work: PackWork): Generator<void, Trained[]> {
+  const results: Trained[] = [];
+  for (const job of jobs) {
+    const kernels = takeKernels(plan.memoryBytes, plan.memoryBytes, work.choice);
     const words = new Int32Array(kernels.memory.buffer, plan.addresses.control, CONTROL_BYTES / 4);
-    const recorder = new Recorder(kernels, plan, job, words);
-    for (const _turn of crewOfOne(kernels, plan, job, freshProgress(), recorder).run());
-    return recorder.trained!;
-  });
+    const recorder = new Recorder(kernels, plan, job, words, work);
+    yield* crewOfOne(kernels, plan, job, freshProgress(), recorder, { work }).run();
+    keepKernels(kernels, work.choice);
+    results.push(recorder.trained!);
+  }
+  return results;
 }
 
 let kept: { readonly kernels: Kernels; readonly choice: KernelChoice } | null = null;
 
 /** Kernels on a memory of at least `bytes` bytes. The first `zeros` of them are as in a new one. */
-function kernelsFor(zeros: number, bytes: number, choice: KernelChoice): Kernels {
-  if (kept?.choice === choice && kept.kernels.u8.length >= bytes) {
-    kept.kernels.u8.fill(0, MODULE_BYTES, zeros);
-    return kept.kernels;
-  }
-  const kernels = instantiateKernels(kernelModule(), createMemory(bytes), choice);
-  if (bytes <= MOST_KEPT_BYTES) kept = { kernels, choice };
-  return kernels;
+function takeKernels(zeros: number, bytes: number, choice: KernelChoice): Kernels {
+  const last = kept;
+  kept = null;
+  if (last?.choice !== choice || last.kernels.u8.length < bytes)
+    return instantiateKernels(kernelModule(), createMemory(bytes), choice);
+  zeroMemory(last.kernels.memory, zeros);
+  return last.kernels;
+}
+
+function keepKernels(kernels: Kernels, choice: KernelChoice): void {
+  if (kernels.u8.length <= MOST_KEPT_BYTES) kept = { kernels, choice };
+  else collectSoon();
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { ARITHMETIC_VERSION } from "../kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "../watch/diagnosis.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
@@ -335,7 +335,7 @@ export interface HashedFile {
 }
 
 export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
-  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+  return { bytes, sha256: hash("sha256", bytes, "hex") };
 }
 
 export type Which = "final" | "best";
@@ -345,10 +345,13 @@ export function keptModels(keepBest: boolean, best: Progress["best"]): readonly 
   return keepBest && best !== null ? ["final", "best"] : ["final"];
 }
 
-/** A job's last state, with its model files in the order of `keptModels`. */
-export interface FinalFile extends HashedFile {
+/** The model files of a job that has ended, in the order of `keptModels`. */
+export interface ModelFiles {
   readonly models: readonly HashedFile[];
 }
+
+/** A job's last state, with its model files. */
+export type FinalFile = HashedFile & ModelFiles;
 
 /** Writes the state in the snapshot buffer. */
 export function snapshotFile(memory: Uint8Array, plan: Plan, progress: Progress): HashedFile {
@@ -358,11 +361,49 @@ export function snapshotFile(memory: Uint8Array, plan: Plan, progress: Progress)
 
 /** Writes both from the snapshot buffer. */
 export function finalFile(memory: Uint8Array, plan: Plan, progress: Progress, keepBest: boolean): FinalFile {
-  const { state, snapshot } = plan.addresses;
+  return { ...snapshotFile(memory, plan, progress), models: modelFiles(memory, plan, progress, keepBest) };
+}
+
+/** Writes the models in the snapshot buffer, in the order of `keptModels`. */
+export function modelFiles(memory: Uint8Array, plan: Plan, { best }: Progress, keepBest: boolean): HashedFile[] {
+  const offset = plan.addresses.snapshot - plan.addresses.state;
+  return keptModels(keepBest, best).map((which) => {
+    const { header, length, places } = layoutOf(memory, plan, which);
+    const file = new Uint8Array(length);
+    file.set(header);
+    for (const { address, bytes, at } of places)
+      file.set(memory.subarray(address + offset, address + offset + bytes), at);
+    return hashed(file);
+  });
+}
+
+/** The header of a model file, and where each of its tensors comes from and goes. */
+interface ModelLayout {
+  readonly header: Uint8Array;
+  readonly length: number;
+  readonly places: readonly { readonly address: number; readonly bytes: number; readonly at: number }[];
+}
+
+/** The models of one plan differ in their numbers alone, and may come by the thousand. */
+const layouts = new WeakMap<Plan, Map<Which, ModelLayout>>();
+
+function layoutOf(memory: Uint8Array, plan: Plan, which: Which): ModelLayout {
+  const known = layouts.get(plan) ?? new Map<Which, ModelLayout>();
+  const layout = known.get(which) ?? newLayout(memory, plan, which);
+  layouts.set(plan, known.set(which, layout));
+  return layout;
+}
+
+function newLayout(memory: Uint8Array, plan: Plan, which: Which): ModelLayout {
   const entries = stateEntries(plan);
-  const tensors = byName(tensorsAt(memory, entries, snapshot - state));
-  const models = keptModels(keepBest, progress.best).map((which) => modelOf(tensors, tiedNames(entries), which));
-  return { ...snapshotFile(memory, plan, progress), models };
+  const tensors = modelTensors(byName(tensorsAt(memory, entries, 0)), tiedNames(entries), which);
+  const file = writeSafetensors(tensors, { format: "pt" });
+  const { start, tensors: header } = readHeader(file);
+  const places = tensors.map(({ name, bytes }) => {
+    const [at] = header[name].data_offsets;
+    return { address: bytes.byteOffset - memory.byteOffset, bytes: bytes.length, at: start + at };
+  });
+  return { header: file.slice(0, start), length: file.length, places };
 }
 
 /**
@@ -371,14 +412,14 @@ export function finalFile(memory: Uint8Array, plan: Plan, progress: Progress, ke
  */
 export function modelFile(state: Uint8Array, which: Which): HashedFile {
   const { tensors, metadata } = readSafetensors(state);
-  return modelOf(tensors, listIn(metadata, "tied"), which);
+  return hashed(writeSafetensors(modelTensors(tensors, listIn(metadata, "tied"), which), { format: "pt" }));
 }
 
-function modelOf(
+function modelTensors(
   tensors: ReadonlyMap<string, Tensor>,
   tiedNames: readonly (readonly [name: string, parameter: string])[],
   which: Which,
-): HashedFile {
+): Tensor[] {
   const names = [...tensors.keys()].filter(isWeight);
   const own = names.map((name): Tensor => {
     const tensor =
@@ -388,7 +429,7 @@ function modelOf(
   });
   const owns = byName(own);
   const tied = tiedNames.map(([name, of]) => ({ ...owns.get(of)!, name }));
-  return hashed(writeSafetensors([...own, ...tied], { format: "pt" }));
+  return [...own, ...tied];
 }
 
 function byName(tensors: readonly Tensor[]): Map<string, Tensor> {

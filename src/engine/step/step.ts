@@ -22,6 +22,43 @@ import { lossWeightsOf } from "../training.ts";
 import type { Progress } from "../state/state.ts";
 import { Update } from "./update.ts";
 
+/**
+ * What a step is made of, bound to the addresses of a plan. It knows the settings of a job, but
+ * none of its rows, so jobs of one plan with the same settings may share it, one after the other.
+ */
+export class StepParts {
+  /** Control words and doubles. */
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+  readonly barrier: Barrier;
+  readonly network: Network;
+  readonly loss: Loss;
+  readonly evaluation: Network;
+  readonly evaluated: Objective;
+  readonly gradient: Gradient;
+  readonly update: Update;
+  readonly rates: Rates;
+  readonly tiles: readonly Tile[];
+
+  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, thread: number) {
+    const { control } = plan.addresses;
+    const { training, data } = job;
+    this.words = new Int32Array(kernels.memory.buffer, control);
+    this.doubles = new Float64Array(kernels.memory.buffer, control);
+    this.barrier = new Barrier(kernels, this.words, control, plan.threads);
+    this.network = new Network(kernels, plan, plan.training, this.barrier, thread);
+    this.evaluation = new Network(kernels, plan, plan.evaluation, this.barrier, thread);
+    const objective = (network: Network) => bindObjective(kernels, plan, network, lossOf(job), data.target.classes);
+    this.loss = objective(this.network).loss;
+    this.evaluated = objective(this.evaluation);
+    this.gradient = new Gradient(kernels, plan, training, this.barrier, thread);
+    const averages = WeightAverages.of(kernels, plan, training);
+    this.update = new Update(kernels, plan, this.gradient, this.barrier, thread, averages);
+    this.rates = new Rates(kernels, job.schedule, plan.groups, stepsPerEpoch(training, data.trainRows.length));
+    this.tiles = gradientTiles(plan, thread);
+  }
+}
+
 /** What the leader tells at a step boundary besides the log. */
 interface News {
   /** Metrics of the step, if it was observed. */
@@ -101,34 +138,33 @@ export class TrainingStep {
     thread: number,
     everySteps: number | null,
     notify: () => void,
+    parts = new StepParts(kernels, plan, job, thread),
   ) {
-    const { control } = plan.addresses;
     this.#kernels = kernels;
     this.#plan = plan;
     this.#job = job;
     this.#thread = thread;
     this.#everySteps = everySteps;
     this.#notify = notify;
-    this.words = new Int32Array(kernels.memory.buffer, control);
-    this.doubles = new Float64Array(kernels.memory.buffer, control);
-    this.barrier = new Barrier(kernels, this.words, control, plan.threads);
-    this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
-    this.network = new Network(kernels, plan, plan.training, this.barrier, thread);
-    this.evaluation = new Network(kernels, plan, plan.evaluation, this.barrier, thread);
-    const objective = (network: Network) => bindObjective(kernels, plan, network, lossOf(job), job.data.target.classes);
-    this.#loss = objective(this.network).loss;
-    this.evaluated = objective(this.evaluation);
-    this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
-    const averages = WeightAverages.of(kernels, plan, job.training);
-    this.update = new Update(kernels, plan, this.gradient, this.barrier, thread, averages);
+    const { words, doubles, barrier, network, evaluation, evaluated, gradient, update } = parts;
+    this.words = words;
+    this.doubles = doubles;
+    this.barrier = barrier;
+    this.network = network;
+    this.evaluation = evaluation;
+    this.evaluated = evaluated;
+    this.gradient = gradient;
+    this.update = update;
+    this.#loss = parts.loss;
+    this.#rates = parts.rates;
+    this.#tiles = parts.tiles;
+    this.batches = new Batches(kernels, plan, job, barrier, thread === 0);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
-    this.#rates = new Rates(kernels, job.schedule, plan.groups, this.stepsPerEpoch);
     this.follower = followerOf(job.schedule, this.#rates.bases, this.stepsPerEpoch);
     this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#scratch = plan.addresses.scratch + thread * plan.scratchBytes;
-    this.#tiles = gradientTiles(plan, thread);
     const [seedLow, seedHigh] = seedHalves(job.training.seed);
     this.#pass = { training: true, batch: 0, seedLow, seedHigh };
   }
@@ -314,7 +350,11 @@ export class TrainingStep {
     const at = (this.#plan.addresses.log >>> 3) + logIndex(written) * 4;
     // An observed job reports the norm of the observed steps. That is the 2-norm, even if clipping
     // uses another norm.
-    this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.gradient.norm : Number.NaN], at);
+    const { f64 } = this.#kernels;
+    f64[at] = done;
+    f64[at + 1] = loss;
+    f64[at + 2] = lr;
+    f64[at + 3] = this.observer === null ? this.gradient.norm : Number.NaN;
     Atomics.store(this.words, WORD.logWritten, written + 1);
   }
 

@@ -7,7 +7,7 @@ import { losses } from "../../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import type { Trained } from "../../../src/engine/pack/recorder.ts";
 import { packKey, packs } from "../../../src/engine/pack/shape.ts";
-import { trainPack, trainTogether } from "../../../src/engine/pack/train.ts";
+import { packJob, trainPack, trainTogether } from "../../../src/engine/pack/train.ts";
 import type { Evaluation } from "../../../src/engine/step/evaluation.ts";
 import { coveringRows } from "../../support/pairs.ts";
 import { classes, featuresOf, member, smallJob, train, withFeatures, type JobChanges } from "../../support/training.ts";
@@ -30,6 +30,16 @@ const seen = ({ outcome, file, log, evaluations, findings }: Trained) => {
   return { outcome, state: file?.sha256, weights: file?.models[0].sha256 ?? null, log, evaluations, findings };
 };
 
+/** All that a job gives. */
+const whole = (choice: KernelChoice) => ({ choice, onlyModels: false, due: () => false });
+
+function finished<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
 const withSeed = (job: TrainingJob, seed: number): TrainingJob => ({ ...job, training: { ...job.training, seed } });
 
 /** Trains the jobs in one pack and each in a crew. All must be the same to the last bit. */
@@ -37,7 +47,7 @@ async function expectSame(jobs: readonly TrainingJob[]): Promise<Trained[]> {
   const plan = planFor(jobs[0], 1);
   for (const job of jobs) expect(packs(planFor(job, 1), job) && packKey(job)).toBe(packKey(jobs[0]));
   const expected = await Promise.all(jobs.map(byCrew));
-  const trained = choices.map((choice) => trainTogether(plan, jobs, choice));
+  const trained = choices.map((choice) => finished(trainTogether(plan, jobs, whole(choice))));
   for (const some of trained) expect(some.map(seen)).toEqual(expected);
   return trained[0];
 }
@@ -164,6 +174,50 @@ test("jobs come back in their order, however many there are and whether they pac
   const mixed = others.flatMap((job, i) => [packed[i], job]);
   for (const jobs of [packed.slice(0, 1), packed.slice(0, 3), packed.slice(0, 16), packed, mixed]) {
     const expected = await Promise.all(jobs.map(byCrew));
-    for (const choice of choices) expect(trainPack(jobs, choice).map(seen)).toEqual(expected);
+    for (const choice of choices)
+      expect(finished(trainPack(jobs.map(packJob), whole(choice))).map(seen)).toEqual(expected);
+  }
+});
+
+test("the outcome and the models are the same if nothing else is wanted, and if others have turns", () => {
+  const data = classes(120, 4);
+  const [test, valid] = [data.validRows.subarray(0, 9), data.validRows.subarray(9)];
+  const base = smallJob({
+    data: { ...data, validRows: valid, testRows: test },
+    layers: [linear(5), member("layers", "relu"), linear(null)],
+    keepBest: true,
+    training: { epochs: 4, batch_size: 8, log_every_steps: 1 },
+  });
+  const jobs = [
+    ...Array.from({ length: 16 }, (_, seed) => withSeed(base, seed)),
+    { ...base, data: { ...base.data, classWeights: [1, 4, 0.5] } },
+    {
+      ...base,
+      data: withFeatures(
+        base.data,
+        featuresOf(data).map((x) => x * 1e39),
+      ),
+    },
+    { ...base, optimizer: member("optimizers", "lamb") },
+  ];
+  const ends = ({ outcome, file }: Trained) => {
+    const { reports: _, ...rest } = { reports: null, ...outcome };
+    return [rest, file?.models.map(({ sha256 }) => sha256)];
+  };
+  for (const choice of choices) {
+    const expected = finished(trainPack(jobs.map(packJob), whole(choice))).map(ends);
+    let asked = 0;
+    const due = () => ++asked % 3 === 0;
+    const brief = trainPack(jobs.map(packJob), { choice, onlyModels: true, due });
+    let turns = 0;
+    for (let step = brief.next(); ; step = brief.next()) {
+      if (step.done) {
+        expect(step.value.map(ends)).toEqual(expected);
+        break;
+      }
+      turns++;
+    }
+    expect(turns).toBeGreaterThan(50);
+    expect(expected.filter(([, models]) => models === undefined)).toHaveLength(1);
   }
 });
