@@ -1,6 +1,6 @@
 /** Why a job fails, in the words of its error. */
 import { ThreadFailed } from "../engine/crew/hands.ts";
-import type { Outcome } from "../engine/crew/outcome.ts";
+import { divergenceOf, type Outcome } from "../engine/crew/outcome.ts";
 import type { PredictionFailureCode } from "../contract/wire/batch-prediction.ts";
 import type { FailureCode } from "../contract/wire/job.ts";
 
@@ -39,29 +39,9 @@ export function unreadable(
   );
 }
 
-export function diverged({ finding, step, changes }: Extract<Outcome, { type: "diverged" }>): JobFailure {
-  const stepsBack = changes.map((change) => change.step);
-  return new JobFailure(
-    "diverged",
-    `${finding.message}${rewindsBefore(stepsBack)}`,
-    `${finding.remedy}${widerWindow(stepsBack)}`,
-    step,
-  );
-}
-
-function rewindsBefore({ length }: readonly number[]): string {
-  if (length === 0) return "";
-  return ` Training had gone back ${length === 1 ? "once" : `${length} times`} before.`;
-}
-
-/**
- * If training went back to one step again and again, the weights may have been ruined there
- * already.
- */
-function widerWindow(stepsBack: readonly number[]): string {
-  const [step] = stepsBack;
-  if (stepsBack.length < 2 || new Set(stepsBack).size > 1 || step === 0) return "";
-  return ` If it was too late at step ${step}, to which training went back each time, raise detectors.diverging.rewind.window.`;
+export function diverged(outcome: Extract<Outcome, { type: "diverged" }>): JobFailure {
+  const { message, suggestion } = divergenceOf(outcome);
+  return new JobFailure("diverged", message, suggestion, outcome.step);
 }
 
 /** A fault of ours, not of the job. */

@@ -7,17 +7,16 @@ import { DatasetLost, type StoredDataset } from "../data/dataset.ts";
 import { diskFault } from "../disk-fault.ts";
 import type { DatasetFiles } from "../data/files/dataset-files.ts";
 import { takenBy } from "../engine/plan/taken.ts";
-import type { Plan } from "../engine/plan/model.ts";
 import { fromExactJson } from "../engine/state/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import { evaluatesOthers, type TrainingJob } from "../engine/job.ts";
 import { extractModels, forkState } from "../engine/state/state-worker.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
+import { trainingJob } from "../contract/training-job.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
-import type { ModelNotes } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 import { datasetUnavailable, unreadable } from "./failures.ts";
 import { persist, type Life } from "./persist.ts";
@@ -48,12 +47,7 @@ export interface Sources {
 /** @throws JobFailure, DatasetUnreachable */
 export async function prepare(lease: Lease, work: Work, read: ReadData, life: Life): Promise<Prepared> {
   const [{ data, encoding }, start] = await Promise.all([read(lease.owner, work, life), readStart(lease, work, life)]);
-  const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
-  const groups = work.spec.parameter_groups;
-  const keepBest = checkpoint.keep_best;
-  const { augment } = work.spec.data;
-  const job = { model, loss, optimizer, groups, schedule, training, keepBest, data, augment, observe, detectors };
-  return { training: job, encoding, ...start };
+  return { training: trainingJob(work.spec, data), encoding, ...start };
 }
 
 /** Reads the data of a job. @throws JobFailure, DatasetUnreachable */
@@ -168,25 +162,4 @@ async function fallBack(lease: Lease, { spec }: Work, { step }: Checkpoint, life
     throw unreadable(step, why, AGAIN[spec.init === null ? "fork" : "init"]);
   }
   return await persist(life, () => lease.work());
-}
-
-/** What a user of the weights needs to know besides them. */
-export function notesOn(plan: Plan, { inputs, target, reading }: Encoding): ModelNotes {
-  const layers = plan.nodes.map(({ path, member, shape }) => ({
-    name: path,
-    type: member.type,
-    parameters: Object.fromEntries(shape.parameters.map((parameter) => [parameter.name, [...parameter.shape]])),
-  }));
-  const encoders = inputs.flatMap((input) => input.encoders);
-  const { shape, type, categories } = inputs[0];
-  return {
-    layers,
-    inputs: encoders as ModelNotes["inputs"],
-    named_inputs: inputs.map(({ name, shape, type, categories, encoders }) => {
-      return { name, shape, type, categories, encoders: encoders.length };
-    }) as ModelNotes["named_inputs"],
-    input: { shape, type, categories } as ModelNotes["input"],
-    target: target as ModelNotes["target"],
-    reading: reading as ModelNotes["reading"],
-  };
 }

@@ -39,7 +39,8 @@ import { Endings } from "./endings.ts";
 import { diverged, JobFailure, NO_MEMORY, unexpected, unreadable } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
-import { notesOn, prepare, readStart, type Prepared } from "./prepare.ts";
+import { layersOf, notesOn } from "../contract/model-notes.ts";
+import { prepare, readStart, type Prepared } from "./prepare.ts";
 import type { TrainingOptions } from "./options.ts";
 import { RunProgress } from "./progress.ts";
 import { StageWatch, type Stage } from "./standstill.ts";
@@ -303,7 +304,7 @@ export class Run implements Running {
     }
     await this.#uninterrupted(this.#checkpoints!.idle());
     const state = await this.#uninterrupted(this.#final!);
-    const notes = { ...notesOn(this.#crew!.plan, encoding), evaluation: outcome.reports };
+    const notes = { ...notesOn(layersOf(this.#crew!.plan), encoding), evaluation: outcome.reports };
     const finished = { outcome, spec, state, notes };
     const interrupted = (waiting: boolean) => waiting && this.#wanted !== null;
     const done = await this.#uninterrupted(

@@ -1,9 +1,8 @@
 /** What a run records about its model besides the weights. */
 import type { EvaluationReport, Split } from "../contract/wire/evaluation.ts";
+import type { ModelNotes } from "../contract/model-notes.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
 import { toSummary, type SummaryFields } from "./record.ts";
-
-export type ModelNotes = Pick<ModelDescription, "layers" | "inputs" | "named_inputs" | "input" | "target" | "reading">;
 
 /** `evaluation` is not part of the description. Jobs of earlier versions lack it. */
 export interface ModelRecord extends ModelNotes {

@@ -74,12 +74,13 @@ export class ViewedFile implements ColumnSource {
     content: TableSummary,
     converted: ReadonlyMap<number, Convert>,
     rows: Int32Array | null = null,
+    indices: ReadonlyMap<string, number> | null = null,
   ) {
     this.#file = file;
     this.#rows = rows;
     this.content = content;
     this.#converted = converted;
-    this.#indices = new Map(content.columns.map(({ name }, index) => [name, index]));
+    this.#indices = indices ?? new Map(content.columns.map(({ name }, index) => [name, index]));
   }
 
   /**
@@ -101,6 +102,11 @@ export class ViewedFile implements ColumnSource {
   /** A table in memory whose columns have the types of the job already, with this summary. */
   static over(columns: Columns, content: TableSummary): ViewedFile {
     return new ViewedFile(columns, content, NONE);
+  }
+
+  /** Other rows of the same columns. */
+  part(columns: Columns, content: TableSummary): ViewedFile {
+    return new ViewedFile(columns, content, NONE, null, this.#indices);
   }
 
   static async #of(file: Columns, views: Views): Promise<ViewedFile> {
@@ -237,7 +243,7 @@ function presence(texts: Texts): Uint16Array<ArrayBuffer> {
   return codes;
 }
 
-function missingIn(values: Float64Array | Uint16Array): number {
+export function missingIn(values: Float64Array | Uint16Array): number {
   const isMissing = missingTest(values);
   let count = 0;
   for (const value of values) if (isMissing(value)) count++;

@@ -1,0 +1,112 @@
+// Sets of models over tables of CSV, and the plain jobs that must give the same.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { withDerived } from "../../src/contract/resolve/derived.ts";
+import { Spec } from "../../src/contract/schema/spec.ts";
+import { trainingJob } from "../../src/contract/training-job.ts";
+import { encode } from "../../src/data/encode/encoding-cache.ts";
+import type { Encoded } from "../../src/data/encode/encoding.ts";
+import { divergenceOf } from "../../src/engine/crew/outcome.ts";
+import { stepsPerEpoch } from "../../src/engine/job.ts";
+import { nativeSets, type KernelChoice } from "../../src/engine/kernels/native.ts";
+import { targetsOf } from "../../src/engine/losses/targets.ts";
+import { takenBy } from "../../src/engine/plan/taken.ts";
+import { partitionTable, type PartitionedTable } from "../../src/sets/partitioned-table.ts";
+import { ShardFile, type ShardModel } from "../../src/sets/shard-file.ts";
+import { trainShard, type Shard } from "../../src/sets/train-shard.ts";
+import { dataset } from "../data/support.ts";
+import { train } from "../support/training.ts";
+
+export type Changes = Readonly<Record<string, unknown>>;
+
+const linear = (outputs: number | null) => ({ type: "linear", out_features: outputs });
+
+/** A spec as it stands in a request, with other sections in place of some. */
+export function specOf(changes: Changes = {}): Spec {
+  const { data, training, ...rest } = changes as Record<string, object>;
+  return Spec.parse({
+    data: { dataset: `ds_${"0".repeat(26)}`, target: "y", ...data },
+    model: { layers: [linear(5), { type: "relu" }, linear(null)] },
+    loss: { type: "cross_entropy" },
+    optimizer: { type: "adam", lr: 0.01 },
+    training: { epochs: 3, batch_size: 8, seed: 5, ...training },
+    ...rest,
+  });
+}
+
+/** Numbers that look random. */
+export function noise(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+/** The path of the columns of a table. */
+export async function tableOf(csv: string): Promise<string> {
+  const { files, content } = await dataset(csv);
+  return files.columnsPath(content);
+}
+
+export const choices: readonly KernelChoice[] = nativeSets().length > 0 ? ["wasm", "native"] : ["wasm"];
+
+export interface Trained {
+  readonly models: readonly ShardModel[];
+  readonly sha256: readonly string[];
+}
+
+export async function directory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "rappel-sets-"));
+  onTestFinished(() => rm(path, { recursive: true }));
+  return path;
+}
+
+/** Trains a set, cut before each of these numbers. Returns the paths of the files. */
+export async function trainSet(
+  path: string,
+  spec: Spec,
+  cuts: readonly number[] = [],
+  kernels: KernelChoice = "wasm",
+): Promise<{ paths: string[]; table: PartitionedTable }> {
+  const table = await partitionTable(path, spec.data);
+  const { validation } = spec.data;
+  const folds = validation !== null && "folds" in validation && validation.fold === undefined ? validation.folds : 1;
+  const shape = { keys: table.keys, folds, seeds: spec.training.seeds };
+  const ends = [...cuts, table.keys * folds * spec.training.seeds];
+  const to = await directory();
+  const paths: string[] = [];
+  for (const [i, end] of ends.entries()) {
+    const shard: Shard = { spec, table, shape, from: ends[i - 1] ?? 0, to: end, inherited: null, kernels };
+    const file = join(to, `${i}`);
+    await trainShard(shard, file, { turn: async () => {}, ended() {} });
+    paths.push(file);
+  }
+  return { paths, table };
+}
+
+export async function modelsIn(paths: readonly string[]): Promise<ShardModel[]> {
+  const models: ShardModel[] = [];
+  for (const path of paths)
+    await ShardFile.with(path, async (file) => {
+      for await (const model of file.models()) models.push(model);
+    });
+  return models;
+}
+
+/** What a plain job gives on rows that were encoded for it alone, as a crew trains it. */
+export async function plain(path: string, given: Spec) {
+  const { loss, model } = given;
+  const { data, encoding }: Encoded = await encode(path, given.data, targetsOf(loss), takenBy(model.layers));
+  const perEpoch = stepsPerEpoch(given.training, data.trainRows.length);
+  const spec = withDerived(given, { total: perEpoch * given.training.epochs, perEpoch });
+  const { outcome, weights, state } = await train(trainingJob(spec, data), { kernels: "wasm" });
+  if (outcome.type === "diverged")
+    return { status: "failed", error: { code: "diverged", ...divergenceOf(outcome), step: outcome.step } };
+  if (outcome.type === "stopped") throw new Error("nobody stopped it");
+  const { step: steps, epochs, metrics, best, type: stop_reason } = outcome;
+  const json = JSON.parse(JSON.stringify({ metrics, encoding })) as object;
+  return { status: "succeeded", error: null, weights, steps, epochs, best, stop_reason, ...json, state };
+}
