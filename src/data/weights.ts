@@ -10,7 +10,7 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { size, type Shape } from "../engine/member/shape.ts";
 import { readHeader, writeSafetensors, type Tensor } from "../engine/state/safetensors.ts";
-import { modelFile, type Which } from "../engine/state/state.ts";
+import { modelFile, type Which } from "../engine/state/model-files.ts";
 import { InvalidDataset } from "./dataset.ts";
 import { keptOf, place } from "./tensors/elements.ts";
 import { ByteReader } from "./tensors/byte-reader.ts";

@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash-point.ts";
 import type { Outcome } from "../engine/crew/outcome.ts";
-import { keptModels, type HashedFile, type StopReason, type Which } from "../engine/state/state.ts";
+import { keptModels, type Which } from "../engine/state/model-files.ts";
+import type { HashedFile, StopReason } from "../engine/state/state.ts";
 import { extractModels } from "../engine/state/state-worker.ts";
 import { Retry } from "../retries.ts";
 import type { Spec } from "../contract/schema/spec.ts";

@@ -1,15 +1,21 @@
 /*
  * The rows of a table in the order of the keys of a set, for threads that share them. It is made
- * once for a set. Then the rows of a key lie side by side in every column, and are one by
- * themselves a table in memory: to take them costs nothing, and the code of plain jobs encodes them.
+ * once for a set. Then the rows of a key lie side by side in every column, and are a table in
+ * memory by themselves: to take them costs nothing, and the code of plain jobs encodes them.
  *
  * It has the columns that the models need, with the types that the spec declares. It can be sent to
  * a thread: all that grows with the rows or the keys is in shared memory.
  */
 import type { DatasetSummary, TablePath } from "../data/beside.ts";
 import type { DataSpec } from "../data/encode/encoding.ts";
-import { featuresOf, isArray, partitionColumns, ruleColumns, targetColumns } from "../data/encode/features.ts";
-import type { TableSummary } from "../data/encode/features.ts";
+import {
+  featuresOf,
+  isArray,
+  partitionColumns,
+  ruleColumns,
+  targetColumns,
+  type TableSummary,
+} from "../data/encode/features.ts";
 import { missingIn, ViewedFile } from "../data/encode/viewed-file.ts";
 import type { Columns } from "../data/files/beside-files.ts";
 import type { TensorValues } from "../data/tensors/elements.ts";

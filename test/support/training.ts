@@ -7,7 +7,7 @@ import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import type { Change } from "../../src/engine/watch/rewind.ts";
 import type { HashedFile } from "../../src/engine/state/state.ts";
-import { modelFile } from "../../src/engine/state/state.ts";
+import { modelFile } from "../../src/engine/state/model-files.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { detectors } from "../../src/engine/detectors/registry.generated.ts";
 import type { KernelChoice } from "../../src/engine/kernels/native.ts";

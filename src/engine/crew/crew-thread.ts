@@ -10,16 +10,8 @@ import type { Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
 import { rewindOf } from "../watch/rewind.ts";
 import { share, weightBlocks } from "../plan/slices.ts";
-import {
-  finalFile,
-  SMALL_BYTES,
-  modelFiles,
-  snapshotFile,
-  type FinalFile,
-  type HashedFile,
-  type ModelFiles,
-  type Progress,
-} from "../state/state.ts";
+import { finalFile, modelFiles, type FinalFile, type ModelFiles } from "../state/model-files.ts";
+import { SMALL_BYTES, snapshotFile, type HashedFile, type Progress } from "../state/state.ts";
 import { TrainingStep, type StepParts } from "../step/step.ts";
 import type { EarlyStopping, Rewind } from "../settings.ts";
 

@@ -4,7 +4,8 @@ import type { Finding } from "../detectors/detector.ts";
 import type { TrainingJob } from "../job.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import type { Plan } from "../plan/model.ts";
-import type { FinalFile, HashedFile, ModelFiles, Progress } from "../state/state.ts";
+import type { FinalFile, ModelFiles } from "../state/model-files.ts";
+import type { HashedFile, Progress } from "../state/state.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 
 /** The requests to a thread. It handles one after another. */

@@ -8,7 +8,8 @@ import type { TrainingJob } from "../job.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import type { Plan } from "../plan/model.ts";
-import type { FinalFile, HashedFile, ModelFiles } from "../state/state.ts";
+import type { FinalFile, ModelFiles } from "../state/model-files.ts";
+import type { HashedFile } from "../state/state.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 
 /** What a job has become. */

@@ -2,11 +2,11 @@
 import { collectNow } from "../crew/garbage.ts";
 import { zeroMemory } from "../kernels/kernels.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
+import { modelFile, type Which } from "./model-files.ts";
 import {
   assembledFile,
   forkState,
   hashed,
-  modelFile,
   restoreState,
   restoreWeights,
   writeState,
@@ -14,7 +14,6 @@ import {
   type Progress,
   type StateEntry,
   type Successor,
-  type Which,
 } from "./state.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

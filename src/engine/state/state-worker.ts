@@ -2,7 +2,8 @@ import { Worker } from "node:worker_threads";
 import { LARGE_BYTES } from "../crew/garbage.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
 import { zeroMemory } from "../kernels/kernels.ts";
-import type { Progress, StateEntry, Successor, Which } from "./state.ts";
+import type { Which } from "./model-files.ts";
+import type { Progress, StateEntry, Successor } from "./state.ts";
 import { tasks, type TaskInput, type TaskName, type TaskResult } from "./state-tasks.ts";
 import type { StateReply, StateRequest } from "./state-thread.ts";
 

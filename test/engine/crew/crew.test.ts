@@ -5,7 +5,8 @@ import { ThreadFailed } from "../../../src/engine/crew/hands.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/engine/state/safetensors.ts";
-import { modelFile, stateHead, type Progress } from "../../../src/engine/state/state.ts";
+import { modelFile } from "../../../src/engine/state/model-files.ts";
+import { stateHead, type Progress } from "../../../src/engine/state/state.ts";
 import { classes, member, smallJob, train, type Trained } from "../../support/training.ts";
 
 /** The crew trains. */

@@ -9,7 +9,8 @@ import { kernelModule } from "../../../src/engine/kernels/kernels.ts";
 import type { LayerExample } from "../../../src/engine/layers/layer.ts";
 import { layers } from "../../../src/engine/layers/registry.generated.ts";
 import { size } from "../../../src/engine/member/shape.ts";
-import { modelFile, stateHead } from "../../../src/engine/state/state.ts";
+import { modelFile } from "../../../src/engine/state/model-files.ts";
+import { stateHead } from "../../../src/engine/state/state.ts";
 import type { TrainingData } from "../../../src/engine/training.ts";
 import { classes, member, smallJob, train, type Trained } from "../../support/training.ts";
 

@@ -5,7 +5,8 @@ import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import type { PlanError } from "../../../src/engine/plan/faults.ts";
 import { shapeModel } from "../../../src/engine/plan/shapes.ts";
-import { forkState, modelFile } from "../../../src/engine/state/state.ts";
+import { modelFile } from "../../../src/engine/state/model-files.ts";
+import { forkState } from "../../../src/engine/state/state.ts";
 import { member, smallJob, train, type JobChanges, type Trained } from "../../support/training.ts";
 import type { Averaging } from "../../../src/engine/settings.ts";
 import { inputOf } from "../../support/training.ts";

@@ -4,7 +4,7 @@ import { metricsOf } from "../../../src/engine/step/evaluation.ts";
 import { EVALUATION_DOUBLES, type Plan } from "../../../src/engine/plan/model.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
-import { modelFile } from "../../../src/engine/state/state.ts";
+import { modelFile } from "../../../src/engine/state/model-files.ts";
 import type { TargetKind, TrainingData } from "../../../src/engine/training.ts";
 import { Bench } from "../../support/kernels.ts";
 import { classes, member, smallJob, train, type JobChanges, type Trained } from "../../support/training.ts";
