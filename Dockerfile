@@ -8,6 +8,11 @@
 # in a stage of their own. The tag of the base is exact. To pin its bytes too, append the digest
 # that `docker image inspect --format '{{index .RepoDigests 0}}'` prints of it, as in
 # node:24.21.0-bookworm-slim@sha256:…
+#
+# An image for x86-64 and arm64, each with native kernels of its own (a build for the other
+# processor runs under emulation):
+#
+#   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/rappel --push .
 ARG BASE=node:24.21.0-bookworm-slim
 
 FROM $BASE AS dependencies

@@ -8,32 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <stdlib.h>
-#include <xmmintrin.h>
-#include "kernels.h"
+#include "processor.h"
 
-/** A set of instructions for which there are kernels. */
-typedef struct {
-  const char *name;
-  const kernel_call *calls;
-} instruction_set;
-
-static int supports(const char *name) {
-  __builtin_cpu_init();
-  const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (strcmp(name, "avx2") == 0) return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-
-/** The best first. */
-static const instruction_set sets[] = {{"avx512", calls_avx512}, {"avx2", calls_avx2}};
 #define SETS (sizeof sets / sizeof *sets)
-
-/**
- * Whether this thread rounds to nearest and keeps subnormal numbers: the control word without its
- * flags and masks of exceptions is 0.
- */
-static int computes_exactly(void) { return (_mm_getcsr() & 0xe040) == 0; }
 
 static void *data_of(napi_env env, napi_value array) {
   void *data = NULL;

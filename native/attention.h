@@ -33,7 +33,7 @@ static void k_attention_dropout(
 }
 
 /** philox.as.ts */
-static __m128i philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t key0, uint32_t key1) {
+static words4 philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t key0, uint32_t key1) {
   for (int round = 0; round < 10; round++) {
     const uint64_t product0 = 0xd2511f53ull * c0, product1 = 0xcd9e8d57ull * c2;
     c0 = (uint32_t)(product1 >> 32) ^ c1 ^ key0;
@@ -43,31 +43,28 @@ static __m128i philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32
     key0 += 0x9e3779b9u;
     key1 += 0xbb67ae85u;
   }
-  return _mm_setr_epi32((int)c0, (int)c1, (int)c2, (int)c3);
+  return (words4){c0, c1, c2, c3};
 }
 
 /** Dropout of the `seen` keys of a row. */
 static void drop(float *row, int seen, int query, int key, int keys) {
   const double edge = dropped.p * 4294967296.0;
   const int all = edge >= 4294967296.0;
-  const __m128i sign = _mm_set1_epi32(INT32_MIN);
-  const __m128i threshold = _mm_xor_si128(_mm_set1_epi32(all ? 0 : (int)(uint32_t)__builtin_ceil(edge)), sign);
-  const __m128i allowed = _mm_set1_epi32(all ? 0 : -1);
-  const __m128 scale = _mm_set1_ps((float)(1 / (1 - dropped.p)));
+  const uint32_t first = all ? 0 : (uint32_t)__builtin_ceil(edge), mask = all ? 0 : UINT32_MAX;
+  const words4 threshold = {first, first, first, first}, allowed = {mask, mask, mask, mask};
+  const floats4 scale = floats4_splat((float)(1 / (1 - dropped.p)));
   uint32_t block = dropped.block + (uint32_t)query * (uint32_t)((keys + 3) >> 2) + ((uint32_t)key >> 2);
   for (int i = 0; i < seen; i += 4, block++) {
-    const __m128i words = philox(block, dropped.step, dropped.stream, 3, dropped.low, dropped.high);
-    // Not less, of numbers without a sign.
-    const __m128i less = _mm_cmpgt_epi32(threshold, _mm_xor_si128(words, sign));
-    const __m128i kept = _mm_andnot_si128(less, allowed);
-    _mm_storeu_ps(row + i, _mm_and_ps(_mm_castsi128_ps(kept), _mm_mul_ps(_mm_loadu_ps(row + i), scale)));
+    const words4 words = philox(block, dropped.step, dropped.stream, 3, dropped.low, dropped.high);
+    const words4 kept = (words4)(words >= threshold) & allowed;
+    floats4_store(row + i, (floats4)(kept & (words4)(floats4_at(row + i) * scale)));
   }
 }
 
 /** (0 + 1) + (2 + 3) */
-static float total_of(__m128 lanes) {
+static float total_of(floats4 lanes) {
   float s[4];
-  _mm_storeu_ps(s, lanes);
+  floats4_store(s, lanes);
   return (s[0] + s[1]) + (s[2] + s[3]);
 }
 
@@ -104,10 +101,10 @@ static float exponentials(
   float now = lanes[0];
   for (int i = 1; i < LANES; i++) now = now < lanes[i] ? lanes[i] : now;
   const V reference = f32x4_splat(now == -__builtin_inff() ? 0 : now);
-  __m128 sum = _mm_setzero_ps();
+  floats4 sum = floats4_splat(0);
   for (int i = 0; i < stop; i += LANES) {
     store_at(row + i, kernels_math_exp(memory, f32x4_sub(load_at(row + i, LANES), reference)), LANES);
-    for (int q = 0; q < LANES; q += 4) sum = _mm_add_ps(sum, _mm_loadu_ps(row + i + q));
+    for (int q = 0; q < LANES; q += 4) sum = sum + floats4_at(row + i + q);
   }
   zero_row(row, stop, width);
   const float shrink = first_lane(kernels_math_exp(memory, f32x4_sub(f32x4_splat(before), reference)));
@@ -142,9 +139,9 @@ static void multiply_row(uint8_t *at, int count, float factor) {
 /** Element i goes to running sum i mod 4; those after the last whole four are added last. */
 static float dot_of(const uint8_t *a, const uint8_t *b, int count) {
   const float *x = (const float *)a, *y = (const float *)b;
-  __m128 sum = _mm_setzero_ps();
+  floats4 sum = floats4_splat(0);
   int i = 0;
-  for (; i + 4 <= count; i += 4) sum = _mm_fmadd_ps(_mm_loadu_ps(x + i), _mm_loadu_ps(y + i), sum);
+  for (; i + 4 <= count; i += 4) sum = floats4_fma(floats4_at(x + i), floats4_at(y + i), sum);
   float result = total_of(sum);
   for (; i < count; i++) {
     const float term = x[i] * y[i];

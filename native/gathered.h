@@ -3,43 +3,36 @@
 //
 // Columns of a convolution mostly lie side by side, in runs as long as a row of the image or of the
 // kernel. So a vector of columns is read where it lies, run by run, each with a mask. Only vectors
-// of more than four runs are packed.
+// of more than four runs are packed. Without masked loads only vectors that are one whole run are
+// read where they lie.
 #pragma once
 #include "products.h"
 #include "vectors.h"
 
-#define MOST_RUNS 4
-
-#ifdef __AVX512F__
-typedef __mmask16 lane_mask;
-INLINE lane_mask lanes_between(int begin, int end) { return (lane_mask)((1u << end) - (1u << begin)); }
-INLINE V load_first(const uint8_t *at, lane_mask mask) { return _mm512_maskz_loadu_ps(mask, at); }
-INLINE V load_more(V x, const uint8_t *at, lane_mask mask) { return _mm512_mask_loadu_ps(x, mask, at); }
-#else
-typedef __m256i lane_mask;
-INLINE lane_mask lanes_between(int begin, int end) { return _mm256_andnot_si256(lanes_before(begin), lanes_before(end)); }
-INLINE V load_first(const uint8_t *at, lane_mask mask) { return _mm256_maskload_ps((const float *)at, mask); }
-INLINE V load_more(V x, const uint8_t *at, lane_mask mask) { return v128_or(x, load_first(at, mask)); }
-#endif
+#define MOST_RUNS (MASKED_LOADS ? 4 : 1)
 
 /** A vector of columns in runs. Lane j of run r is read at at[r] + steps[p] + 4 j. */
 typedef struct {
   int runs, columns;
   const uint8_t *at[MOST_RUNS];
+#if MASKED_LOADS
   lane_mask mask[MOST_RUNS];
+#endif
 } gathered;
+
+INLINE void set_run(gathered *v, int run, const uint8_t *at, int begin, int end) {
+  v->at[run] = at;
+#if MASKED_LOADS
+  v->mask[run] = lanes_between(begin, end);
+#endif
+}
 
 /** Bit j says that a run ends with column j of `columns`. */
 static uint32_t ends_of(const int32_t *lanes, int columns) {
-  uint32_t ends = 1u << (columns - 1);
-  for (int j = 0; j + 1 < columns; j += 8) {
-    const int count = least(8, columns - 1 - j);
-    const __m256i here = _mm256_maskload_epi32(lanes + j, lanes_before(count));
-    const __m256i next = _mm256_maskload_epi32(lanes + j + 1, lanes_before(count));
-    const __m256i alike = _mm256_cmpeq_epi32(_mm256_sub_epi32(next, here), _mm256_set1_epi32(4));
-    ends |= (~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(alike)) & ((1u << count) - 1)) << j;
-  }
-  return ends;
+  const int others = columns - 1;
+  const V distance = i32x4_sub(load_at(lanes + 1, others), load_at(lanes, others));
+  const uint32_t last = 1u << others;
+  return (~lane_bits(lanes_same(distance, i32x4_splat(4))) & (last - 1)) | last;
 }
 
 /** Finds the runs of `columns` columns; their number is MOST_RUNS + 1 if there are more. */
@@ -52,28 +45,28 @@ static gathered runs_of(const uint8_t *b, const int32_t *lanes, int columns) {
       v.runs++;
       return v;
     }
-    v.at[v.runs] = b + lanes[begin] - 4 * begin;
-    v.mask[v.runs++] = lanes_between(begin, end);
+    set_run(&v, v.runs++, b + lanes[begin] - 4 * begin, begin, end);
     begin = end;
   }
   // Tiles have 1, 2 or 4 runs: those that are missing read nothing.
-  for (int r = v.runs; r < MOST_RUNS; r++) {
-    v.at[r] = v.runs == 0 ? b : v.at[0];
-    v.mask[r] = lanes_between(0, 0);
-  }
+  for (int r = v.runs; r < MOST_RUNS; r++) set_run(&v, r, v.runs == 0 ? b : v.at[0], 0, 0);
   return v;
 }
 
 /** The vector's numbers of one step. Vectors of one run may be whole. */
 INLINE V read_runs(const gathered *v, const int runs, const int whole, ptrdiff_t step) {
-  if (whole) return load_at(v->at[0] + step, LANES);
-  V x = load_first(v->at[0] + step, v->mask[0]);
-  if (runs > 1) x = load_more(x, v->at[1] + step, v->mask[1]);
-  if (runs > 2) {
-    x = load_more(x, v->at[2] + step, v->mask[2]);
-    x = load_more(x, v->at[3] + step, v->mask[3]);
+#if MASKED_LOADS
+  if (!whole) {
+    V x = load_masked(v->at[0] + step, v->mask[0]);
+    if (runs > 1) x = load_masked_over(x, v->at[1] + step, v->mask[1]);
+    if (runs > 2) {
+      x = load_masked_over(x, v->at[2] + step, v->mask[2]);
+      x = load_masked_over(x, v->at[3] + step, v->mask[3]);
+    }
+    return x;
   }
-  return x;
+#endif
+  return load_at(v->at[0] + step, LANES);
 }
 
 /** `tile` of products.h, with two vectors of columns that are gathered. */
@@ -133,18 +126,30 @@ INLINE void gathered_tiles(
     gathered_tiles(runs, whole, to, a, left, right, steps, m, depth);                                            \
   }
 GATHERED_TILES(tiles_of_whole, 1, 1)
+#if MASKED_LOADS
 GATHERED_TILES(tiles_of_one, 1, 0)
 GATHERED_TILES(tiles_of_two, 2, 0)
 GATHERED_TILES(tiles_of_four, 4, 0)
+#endif
 #undef GATHERED_TILES
 
-/** Packs two vectors of columns that lie anywhere: they become one run each. */
+/** Packs two vectors of columns that lie anywhere: they become one whole run each. */
 static void pack_gathered(gathered v[2], const uint8_t *b, const int32_t *lanes, const int32_t *steps, int depth, int width) {
-  for (int p = 0; p < depth; p++)
-    for (int j = 0; j < width; j++) memcpy(panel_of_b + p * WIDTH + j, b + lanes[j] + steps[p], 4);
+  for (int j = 0; j < width; j += 4) {
+    const int count = least(4, width - j);
+    const uint8_t *from = b + lanes[j];
+    float *to = panel_of_b + j;
+    if (count == 4 && ends_of(lanes + j, 4) == 8) {
+      for (int p = 0; p < depth; p++) floats4_store(to + p * WIDTH, floats4_at((const float *)(from + steps[p])));
+    } else {
+      for (int p = 0; p < depth; p++)
+        for (int i = 0; i < count; i++) memcpy(to + p * WIDTH + i, b + lanes[j + i] + steps[p], 4);
+    }
+  }
   for (int i = 0; i < 2; i++) {
     const int columns = width - i * LANES < 0 ? 0 : least(LANES, width - i * LANES);
-    v[i] = (gathered){1, columns, {(const uint8_t *)(panel_of_b + i * LANES)}, {lanes_between(0, columns)}};
+    v[i] = (gathered){1, columns};
+    set_run(&v[i], 0, (const uint8_t *)(panel_of_b + i * LANES), 0, columns);
   }
 }
 
@@ -172,18 +177,20 @@ static void k_matmul_gathered(
       const uint8_t *here = p + depth == k && bias != 0 ? memory + bias : NULL;
       const output to = {memory + c + 4 * j, c_row, here, p != 0 || add};
       const rows_of_a from = {memory + a + p * (ptrdiff_t)a_step, a_row, a_step};
-      if (runs > MOST_RUNS) {
+      if (runs == 1 && width == WIDTH) {
+        tiles_of_whole(to, from, &found[0], &found[1], terms, m, depth);
+      } else if (runs > MOST_RUNS || !MASKED_LOADS) {
         gathered packed[2];
         pack_gathered(packed, memory + b, columns + j, terms, depth, width);
-        tiles_of_one(to, from, &packed[0], &packed[1], steps_of_panel(), m, depth);
-      } else if (runs == 1 && width == WIDTH) {
-        tiles_of_whole(to, from, &found[0], &found[1], terms, m, depth);
+        tiles_of_whole(to, from, &packed[0], &packed[1], steps_of_panel(), m, depth);
+#if MASKED_LOADS
       } else if (runs == 1) {
         tiles_of_one(to, from, &found[0], &found[1], terms, m, depth);
       } else if (runs == 2) {
         tiles_of_two(to, from, &found[0], &found[1], terms, m, depth);
       } else {
         tiles_of_four(to, from, &found[0], &found[1], terms, m, depth);
+#endif
       }
       p += BLOCK;
     } while (p < k);

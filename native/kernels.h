@@ -8,4 +8,4 @@ typedef struct {
 } kernel_call;
 
 /** For each set of instructions, all kernels; the last one has no name. */
-extern const kernel_call calls_avx2[], calls_avx512[];
+extern const kernel_call calls_avx2[], calls_avx512[], calls_neon[];

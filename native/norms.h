@@ -1,57 +1,36 @@
 // Rows that are normalized: kernel.as.ts of layer_norm, over normalize.as.ts.
 //
-// A sum is in double: element i of a row goes to running sum i mod 8. Those eight are one vector of
-// AVX-512, or two of AVX2.
+// A sum is in double: element i of a row goes to running sum i mod 8.
 #pragma once
 #include "vectors.h"
 
-#ifdef __AVX512F__
-typedef __m512d eight;
-INLINE eight eight_zeros(void) { return _mm512_setzero_pd(); }
-INLINE eight eight_add(eight sums, __m256 x) { return _mm512_add_pd(sums, _mm512_cvtps_pd(x)); }
-INLINE void eight_store(double *to, eight sums) { _mm512_storeu_pd(to, sums); }
-#else
-typedef struct {
-  __m256d low, high;
-} eight;
-INLINE eight eight_zeros(void) { return (eight){_mm256_setzero_pd(), _mm256_setzero_pd()}; }
-INLINE eight eight_add(eight sums, __m256 x) {
-  return (eight){_mm256_add_pd(sums.low, _mm256_cvtps_pd(_mm256_castps256_ps128(x))),
-                 _mm256_add_pd(sums.high, _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)))};
-}
-INLINE void eight_store(double *to, eight sums) {
-  _mm256_storeu_pd(to, sums.low);
-  _mm256_storeu_pd(to + 4, sums.high);
-}
-#endif
-
 /** ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)) */
-INLINE double eight_total(eight sums) {
+INLINE double total_of_eight(doubles8 sums) {
   double s[8];
-  eight_store(s, sums);
+  doubles8_store(s, sums);
   return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
 /** Σ x */
 static double sum_of(const float *x, int n) {
-  eight sums = eight_zeros();
+  doubles8 sums = doubles8_zero();
   int i = 0;
-  for (; i + 8 <= n; i += 8) sums = eight_add(sums, _mm256_loadu_ps(x + i));
-  double sum = eight_total(sums);
+  for (; i + 8 <= n; i += 8) sums = doubles8_add(sums, doubles8_of(floats8_at(x + i)));
+  double sum = total_of_eight(sums);
   for (; i < n; i++) sum += x[i];
   return sum;
 }
 
 /** Σ (x − mean)² */
 static double deviations(const float *x, int n, float mean) {
-  const __m256 m = _mm256_set1_ps(mean);
-  eight sums = eight_zeros();
+  const floats8 m = floats8_splat(mean);
+  doubles8 sums = doubles8_zero();
   int i = 0;
   for (; i + 8 <= n; i += 8) {
-    const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i), m);
-    sums = eight_add(sums, _mm256_mul_ps(d, d));
+    const floats8 d = floats8_sub(floats8_at(x + i), m);
+    sums = doubles8_add(sums, doubles8_of(floats8_mul(d, d)));
   }
-  double sum = eight_total(sums);
+  double sum = total_of_eight(sums);
   for (; i < n; i++) {
     const float d = x[i] - mean, square = d * d;
     sum += square;
@@ -61,17 +40,18 @@ static double deviations(const float *x, int n, float mean) {
 
 /** Σ g w and Σ g w x̂; without a weight, NULL, of g alone. */
 static void slopes(const float *x, const float *g, const float *weight, int n, float mean, float scale, double *sum, double *dot) {
-  const __m256 m = _mm256_set1_ps(mean), s = _mm256_set1_ps(scale);
-  eight sums = eight_zeros(), dots = eight_zeros();
+  const floats8 m = floats8_splat(mean), s = floats8_splat(scale);
+  doubles8 sums = doubles8_zero(), dots = doubles8_zero();
   int i = 0;
   for (; i + 8 <= n; i += 8) {
-    __m256 slope = _mm256_loadu_ps(g + i);
-    if (weight != NULL) slope = _mm256_mul_ps(slope, _mm256_loadu_ps(weight + i));
-    sums = eight_add(sums, slope);
-    dots = eight_add(dots, _mm256_mul_ps(slope, _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), m), s)));
+    floats8 slope = floats8_at(g + i);
+    if (weight != NULL) slope = floats8_mul(slope, floats8_at(weight + i));
+    sums = doubles8_add(sums, doubles8_of(slope));
+    const floats8 normal = floats8_mul(floats8_sub(floats8_at(x + i), m), s);
+    dots = doubles8_add(dots, doubles8_of(floats8_mul(slope, normal)));
   }
-  *sum = eight_total(sums);
-  *dot = eight_total(dots);
+  *sum = total_of_eight(sums);
+  *dot = total_of_eight(dots);
   for (; i < n; i++) {
     const float slope = weight == NULL ? g[i] : g[i] * weight[i], normal = (x[i] - mean) * scale, product = slope * normal;
     *sum += slope;

@@ -6,51 +6,6 @@
 /** Bytes of one number of all 16 models. */
 #define PACK 64
 
-#ifdef __AVX512F__
-typedef __m512d half_lanes;
-#define HALF(operation, ...) _mm512_##operation##_pd(__VA_ARGS__)
-INLINE V lanes_same(V a, V b) { return MASK(_mm512_cmpeq_epi32_mask(INTEGERS(a), INTEGERS(b))); }
-INLINE V lanes_below(V a, V b) { return MASK(_mm512_cmplt_epu32_mask(INTEGERS(a), INTEGERS(b))); }
-INLINE half_lanes lower_half(V x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
-INLINE half_lanes upper_half(V x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }
-INLINE V both_halves(half_lanes low, half_lanes high) {
-  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
-}
-#else
-typedef __m256d half_lanes;
-#define HALF(operation, ...) _mm256_##operation##_pd(__VA_ARGS__)
-INLINE V lanes_same(V a, V b) { return FLOATS(_mm256_cmpeq_epi32(INTEGERS(a), INTEGERS(b))); }
-INLINE V lanes_below(V a, V b) {
-  return v128_andnot(i32x4_splat(-1), FLOATS(_mm256_cmpeq_epi32(_mm256_max_epu32(INTEGERS(a), INTEGERS(b)), INTEGERS(a))));
-}
-INLINE half_lanes lower_half(V x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
-INLINE half_lanes upper_half(V x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
-INLINE V both_halves(half_lanes low, half_lanes high) {
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low)), _mm256_cvtpd_ps(high), 1);
-}
-#endif
-
-/** A double of each model. */
-typedef struct {
-  half_lanes low, high;
-} doubles;
-
-INLINE doubles doubles_of(V x) { return (doubles){lower_half(x), upper_half(x)}; }
-INLINE V floats_of(doubles x) { return both_halves(x.low, x.high); }
-INLINE doubles doubles_zero(void) { return (doubles){HALF(setzero, ), HALF(setzero, )}; }
-INLINE doubles doubles_add(doubles a, doubles b) {
-  return (doubles){HALF(add, a.low, b.low), HALF(add, a.high, b.high)};
-}
-INLINE doubles doubles_sub(doubles a, doubles b) {
-  return (doubles){HALF(sub, a.low, b.low), HALF(sub, a.high, b.high)};
-}
-INLINE doubles doubles_mul(doubles a, doubles b) {
-  return (doubles){HALF(mul, a.low, b.low), HALF(mul, a.high, b.high)};
-}
-INLINE doubles doubles_div(doubles a, doubles b) {
-  return (doubles){HALF(div, a.low, b.low), HALF(div, a.high, b.high)};
-}
-
 /** What a row of cross entropy reads and writes: addresses of the first of its lanes. */
 typedef struct {
   uint8_t *memory;

@@ -23,6 +23,15 @@
  */
 #define ROWS_TO_PACK 200
 
+/** A packed panel has room for this many columns. */
+static inline int rounded(int width) { return (width + 3) & ~3; }
+
+/** How many lanes of a panel's last vector are read. Those that are not there mean nothing. */
+static inline int lanes_read(int last) { return MASKED_LOADS ? last : rounded(last); }
+
+/** Whether `rows` rows read a panel of B where it lies, given that its columns lie side by side. */
+static inline int read_in_place(int rows, int width) { return rows < ROWS_TO_PACK && lanes_read(width) == width; }
+
 static _Thread_local float panel_of_b[BLOCK * WIDTH] __attribute__((aligned(64)));
 static _Thread_local float panel_of_a[BLOCK * MOST_ROWS] __attribute__((aligned(64)));
 
@@ -75,11 +84,12 @@ INLINE void tile(
     if (vectors == 2) __builtin_prefetch(to.at + r * to.row + 4 * LANES, 1);
   }
   const uint8_t *at = b.at;
+  const int read = lanes_read(last);
   // Three rows share a pointer, so that pointers stay in registers.
   const uint8_t *from[4] = {a.at, a.at + 3 * a.row, a.at + 6 * a.row, a.at + 9 * a.row};
   for (int p = 0; p < depth; p++) {
-    const V left = load_at(at, vectors == 1 ? last : LANES);
-    const V right = vectors == 1 ? left : load_at(at + 4 * LANES, last);
+    const V left = load_at(at, vectors == 1 ? read : LANES);
+    const V right = vectors == 1 ? left : load_at(at + 4 * LANES, read);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
       const V x = splat_at(from[r / 3] + (r % 3) * a.row);
@@ -148,13 +158,15 @@ static void pack_columns(float *to, int step, const uint8_t *b, ptrdiff_t row, i
     float *at = to + j;
     int p = 0;
     for (; p + 4 <= depth; p += 4, at += 4 * step) {
-      __m128 x0 = _mm_loadu_ps((const float *)(b + 4 * p)), x1 = _mm_loadu_ps((const float *)(b + row + 4 * p));
-      __m128 x2 = _mm_loadu_ps((const float *)(b + 2 * row + 4 * p)), x3 = _mm_loadu_ps((const float *)(b + 3 * row + 4 * p));
-      _MM_TRANSPOSE4_PS(x0, x1, x2, x3);
-      _mm_storeu_ps(at, x0);
-      _mm_storeu_ps(at + step, x1);
-      _mm_storeu_ps(at + 2 * step, x2);
-      _mm_storeu_ps(at + 3 * step, x3);
+      const float *from = (const float *)(b + 4 * p);
+      const ptrdiff_t next = row / 4;
+      floats4 x0 = floats4_at(from), x1 = floats4_at(from + next);
+      floats4 x2 = floats4_at(from + 2 * next), x3 = floats4_at(from + 3 * next);
+      floats4_transpose(x0, x1, x2, x3);
+      floats4_store(at, x0);
+      floats4_store(at + step, x1);
+      floats4_store(at + 2 * step, x2);
+      floats4_store(at + 3 * step, x3);
     }
     for (; p < depth; p++, at += step)
       for (int i = 0; i < 4; i++) memcpy(at + i, b + i * row + 4 * p, 4);
@@ -184,7 +196,7 @@ static void product(uint8_t *c, ptrdiff_t c_row, rows_of_a a, matrix b, int m, i
       const rows_of_a from = {a.at + i * a.row + p * a.step, a.row, a.step};
       for (int j = 0; j < n; j += WIDTH) {
         const int width = least(WIDTH, n - j);
-        const panel part = !b.transposed && count < ROWS_TO_PACK
+        const panel part = !b.transposed && read_in_place(count, width)
                                ? (panel){b.at + p * b.row + 4 * j, b.row, width}
                                : pack(panel_of_b, WIDTH, b, p, j, depth, width);
         const uint8_t *here = p + depth == k && bias != NULL ? bias + 4 * j : NULL;
@@ -213,20 +225,9 @@ static void pack_tiles(float *to, const uint8_t *a, ptrdiff_t row, int depth, in
     const int count = least(ROWS, m - i);
     const uint8_t *from = a + 4 * i;
     for (int p = 0; p < depth; p++, from += row, to += count) {
-#if ROWS == 12
-      if (count == 12) {
-        _mm256_storeu_ps(to, _mm256_loadu_ps((const float *)from));
-        _mm_storeu_ps(to + 8, _mm_loadu_ps((const float *)from + 8));
-        continue;
-      }
-#else
-      if (count == 6) {
-        _mm_storeu_ps(to, _mm_loadu_ps((const float *)from));
-        memcpy(to + 4, from + 16, 8);
-        continue;
-      }
-#endif
-      memcpy(to, from, 4 * count);
+      // With a constant as the length it is no call.
+      if (count == ROWS) memcpy(to, from, 4 * ROWS);
+      else memcpy(to, from, 4 * count);
     }
   }
 }
@@ -243,8 +244,8 @@ static void k_matmul_transposed(
       for (int j = 0; j < n; j += WIDTH) {
         const int width = least(WIDTH, n - j);
         const matrix from = {memory + b, b_row, 0};
-        const panel part = count < ROWS_TO_PACK ? (panel){from.at + p * from.row + 4 * j, b_row, width}
-                                                : pack(panel_of_b, WIDTH, from, p, j, depth, width);
+        const panel part = read_in_place(count, width) ? (panel){from.at + p * from.row + 4 * j, b_row, width}
+                                                       : pack(panel_of_b, WIDTH, from, p, j, depth, width);
         const output to = {memory + c + i * (ptrdiff_t)c_row + 4 * j, c_row, NULL, p != 0};
         for (int t = 0; t < whole; t += ROWS)
           panel_by_column((output){to.at + t * to.row, to.row, NULL, to.add},
@@ -260,8 +261,6 @@ static void k_matmul_transposed(
 
 // Packed panels are k × n floats, n rounded up to a multiple of 4, like those of WebAssembly. But
 // they are wider. So the two kinds must not meet: both functions decide by n × k (native-kernels.ts).
-
-static int rounded(int width) { return (width + 3) & ~3; }
 
 static void k_pack_panels(
     uint8_t *memory, uint32_t panels, uint32_t b, int32_t n, int32_t k, int32_t b_row, int32_t transposed) {

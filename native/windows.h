@@ -6,17 +6,6 @@
 
 static inline int clamped(int x, int most) { return x < 0 ? 0 : x > most ? most : x; }
 
-/** Every second float of two vectors. */
-INLINE V even_lanes(V a, V b) {
-#ifdef __AVX512F__
-  return _mm512_permutex2var_ps(
-      a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
-#else
-  const __m256 pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
-  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
-#endif
-}
-
 /** The first `lanes` floats of those that lie `stride` floats apart; zeros in the other lanes. */
 INLINE V load_apart(const float *at, int stride, int lanes) {
   if (stride == 1) return load_at(at, lanes);
@@ -172,16 +161,16 @@ INLINE void plane_sums(double *sums, const int samples, const float *x, ptrdiff_
   for (int begin = 0; begin < size; begin += SUM_BLOCK) {
     const int count = least(SUM_BLOCK, size - begin);
     const float *from = x + begin;
-    eight parts[4];
+    doubles8 parts[4];
 #pragma GCC unroll 4
-    for (int s = 0; s < samples; s++) parts[s] = eight_zeros();
+    for (int s = 0; s < samples; s++) parts[s] = doubles8_zero();
     int i = 0;
     for (; i + 8 <= count; i += 8) {
 #pragma GCC unroll 4
-      for (int s = 0; s < samples; s++) parts[s] = eight_add(parts[s], _mm256_loadu_ps(from + s * apart + i));
+      for (int s = 0; s < samples; s++) parts[s] = doubles8_add(parts[s], doubles8_of(floats8_at(from + s * apart + i)));
     }
     for (int s = 0; s < samples; s++) {
-      double sum = eight_total(parts[s]);
+      double sum = total_of_eight(parts[s]);
       for (int j = i; j < count; j++) sum += from[s * apart + j];
       sums[s] += sum;
     }

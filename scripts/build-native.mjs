@@ -22,10 +22,16 @@ const compiler = process.env.CC || "cc";
 /** No operation may be merged with another, or left out, or done in another order. */
 const EXACT = ["-O2", "-ffp-contract=off", "-fno-fast-math", "-fwrapv", "-fno-strict-aliasing", "-fPIC", "-w"];
 
-const SETS = {
-  avx2: ["-mavx2", "-mfma"],
-  avx512: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
+/** For each processor the sets of instructions that it may have, with the options for each. */
+const PROCESSORS = {
+  x64: {
+    avx2: ["-mavx2", "-mfma"],
+    avx512: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
+  },
+  // A product's tile fills the registers. GCC would load too much too early, and spill sums.
+  arm64: { neon: ["-fno-schedule-insns"] },
 };
+const sets = PROCESSORS[process.arch];
 
 /** A name for the sources, as scripts/native-kernels.ts finds it. */
 function face() {
@@ -37,10 +43,10 @@ function face() {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Whether the addon is there, from these sources. */
-function isBuilt() {
+/** Whether there is an addon, from these sources. */
+function loads(addon) {
   try {
-    return createRequire(import.meta.url)(join(build, "rappel.node")).face === face();
+    return createRequire(import.meta.url)(addon).face === face();
   } catch {
     return false;
   }
@@ -48,7 +54,7 @@ function isBuilt() {
 
 /** Why nothing can be built here; null if it can. */
 async function obstacle() {
-  if (process.arch !== "x64") return `there are none for ${process.arch} yet`;
+  if (sets === undefined) return `there are none for ${process.arch} yet`;
   if (process.platform === "win32") return "they are not built on Windows";
   if (!existsSync(join(source, "addon.c"))) return "their sources are not here";
   try {
@@ -68,15 +74,16 @@ async function compile() {
   try {
     await Promise.all([
       compiled("addon.c", "addon.o", [`-I${headers}`, `-DFACE="${face()}"`]),
-      ...Object.entries(SETS).map(([set, options]) =>
+      ...Object.entries(sets).map(([set, options]) =>
         compiled("kernels.c", `${set}.o`, [...options, `-DCALLS=calls_${set}`]),
       ),
     ]);
-    const objects = ["addon", ...Object.keys(SETS)].map((name) => join(work, `${name}.o`));
+    const objects = ["addon", ...Object.keys(sets)].map((name) => join(work, `${name}.o`));
     const addon = join(work, "rappel.node");
     // Node itself defines the functions of N-API.
     const link = process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared"];
     await run(compiler, [...link, ...objects, "-o", addon]);
+    if (!loads(addon)) throw new Error("what it built does not load");
     renameSync(addon, join(build, "rappel.node"));
   } finally {
     rmSync(work, { recursive: true });
@@ -85,7 +92,7 @@ async function compile() {
 
 const required = process.argv.includes("--required");
 let why = await obstacle();
-if (why === null && (required || !isBuilt())) {
+if (why === null && (required || !loads(join(build, "rappel.node")))) {
   try {
     await compile();
   } catch (error) {
