@@ -165,9 +165,13 @@ export const MAX_NAME_LENGTH = 256;
 
 /**
  * How many bytes of texts, in UTF-8, a dataset keeps in all its columns that list no classes. If
- * there are more, the longest columns keep none.
+ * there are more, the longest columns keep each different text once, and then none.
  */
 export const MAX_TEXT_BYTES = 2 ** 27;
+
+/** How many different texts a column may have, and with how many bytes, to keep each once. */
+export const MAX_DICTIONARY_TEXTS = 1_000_000;
+export const MAX_DICTIONARY_BYTES = 2 ** 26;
 
 /** A cell of a table, or a text of a file of columns. */
 export const MAX_CELL_LENGTH = 65_536;

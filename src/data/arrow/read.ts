@@ -41,7 +41,7 @@ export async function readArrow(
     if (rows === 0) throw new InvalidDataset("The Arrow file has no rows.", null);
     if (rows * names.length * CELL_BYTES > limitBytes) throw new DatasetTooLarge(limitBytes);
     const texts = keepsTexts ? new TextRoom(MAX_TEXT_BYTES) : null;
-    return { rows, columns: tableOf(await readColumns(source, messages, texts)) };
+    return { rows, columns: tableOf(await readColumns(source, messages, texts), texts) };
   } catch (error) {
     throw asDamage("Arrow", error);
   } finally {

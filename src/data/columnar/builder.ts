@@ -9,7 +9,7 @@
 import { MissingCells } from "../columns/cell-word.ts";
 import { dateColumn, numericColumn, type Column } from "../columns/column.ts";
 import type { KeptTexts, TextRoom } from "../columns/kept-texts.ts";
-import { listShortest, withTexts } from "../columns/table-columns.ts";
+import { withTexts } from "../columns/table-columns.ts";
 import { TypedColumn } from "../columns/typed-column.ts";
 import { MAX_CELL_LENGTH } from "../dataset.ts";
 import { columnFault, DamagedFile } from "./damage.ts";
@@ -25,10 +25,12 @@ export interface BuiltColumn {
   readonly texts: KeptTexts | null;
 }
 
-export function tableOf(built: readonly BuiltColumn[]): Column[] {
+/** @param room that of the texts; null: they are not kept */
+export function tableOf(built: readonly BuiltColumn[], room: TextRoom | null): Column[] {
   return withTexts(
-    listShortest(built.map(({ column }) => column)),
+    built.map(({ column }) => column),
     built.map(({ texts }) => texts),
+    room,
   );
 }
 

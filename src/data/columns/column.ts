@@ -9,7 +9,7 @@ import {
   type TextColumn,
 } from "../dataset.ts";
 import type { TensorValues } from "../tensors/elements.ts";
-import type { Texts } from "../text/texts.ts";
+import type { StoredTexts } from "../text/texts.ts";
 
 /** The code of a missing cell. */
 export const MISSING_CODE = 0xffff;
@@ -25,7 +25,7 @@ export interface Column {
   readonly summary: TableColumn;
   readonly values: ColumnValues;
   /** Of a column without classes, if they are kept. */
-  readonly texts?: Texts;
+  readonly texts?: StoredTexts;
 }
 
 /** A column of any dataset. */

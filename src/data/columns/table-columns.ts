@@ -13,6 +13,8 @@ import { FIRST_READING, type DecimalMark, type DeclaredType } from "../reading.t
 import type { KeptTexts, TextRoom } from "./kept-texts.ts";
 import { setMissingWords } from "./plain-cells.ts";
 import type { RowBatch } from "../table/row-batch.ts";
+import { CodedTexts } from "../text/coded-texts.ts";
+import { mostRoom } from "./texts-in-the-making.ts";
 import { TypedColumn } from "./typed-column.ts";
 import type { Mark } from "./verdict.ts";
 
@@ -83,7 +85,7 @@ export class TableColumns {
     const taken = this.#typed.map((column, i) => column.addCoded(batch, i));
     const open = this.#typed.filter((_, i) => taken[i] < batch.rows);
     const bytes = open.reduce((sum, column) => sum + column.codedBytes, batch.bytes);
-    if (this.#texts === null || this.#texts.hasRoomFor(bytes))
+    if (this.#texts === null || this.#texts.hasRoomFor(mostRoom(open.length * batch.rows, bytes)))
       for (const [i, column] of this.#typed.entries()) column.addFrom(taken[i], batch, i);
     else
       for (let row = 0; row < batch.rows; row++)
@@ -110,7 +112,7 @@ export class TableColumns {
   }
 
   addBatchAgain(batch: RowBatch): void {
-    if (this.#texts === null || this.#texts.hasRoomFor(batch.bytes))
+    if (this.#texts === null || this.#texts.hasRoomFor(mostRoom(this.#again.length * batch.rows, batch.bytes)))
       for (const i of this.#again) this.#typed[i].addBatchAgain(batch, i);
     else for (let row = 0; row < batch.rows; row++) this.addAgain(batch.row(row));
   }
@@ -119,8 +121,9 @@ export class TableColumns {
     if (this.#first.length > 0) return listShortest(this.#first.map((column) => column.finish()));
     const columns = this.#typed.map((column) => column.finish());
     return withTexts(
-      listShortest(columns),
+      columns,
       this.#typed.map(({ texts }) => texts),
+      this.#texts,
     );
   }
 
@@ -156,7 +159,7 @@ function declaredFor(types: ColumnOptions["types"], name: string): DeclaredType 
  * Leaves out the class lists of the columns with the most classes, if there are too many classes in
  * all, or if they are too long.
  */
-export function listShortest(columns: Column[]): Column[] {
+function listShortest(columns: Column[]): Column[] {
   let listed = 0;
   let characters = 0;
   const kept = new Set<Column>();
@@ -168,13 +171,24 @@ export function listShortest(columns: Column[]): Column[] {
   return columns.map((column) => (kept.has(column) ? column : withoutClasses(column)));
 }
 
-/** Adds the texts of the columns that list no classes. */
-export function withTexts(columns: readonly Column[], kept: readonly (KeptTexts | null)[]): Column[] {
-  return columns.map((column, i) => {
-    const texts = kept[i]?.finish() ?? null;
+/**
+ * Leaves out the class lists that are too many, and adds the texts of the columns that list none.
+ */
+export function withTexts(columns: Column[], kept: readonly (KeptTexts | null)[], room: TextRoom | null): Column[] {
+  return listShortest(columns).map((column, i) => {
+    const texts = kept[i]?.finish() ?? (column === columns[i] ? null : textsLeftOut(columns[i], room));
     if (texts === null) return column;
     return { ...column, summary: { ...column.summary, text_bytes: texts.bytes }, texts };
   });
+}
+
+/** Those of a column whose classes are no longer listed, if there is room for them. */
+function textsLeftOut({ summary, values }: Column, room: TextRoom | null): CodedTexts | null {
+  const { type, classes } = summary;
+  if (type !== "categorical" || classes === null || !(values instanceof Uint16Array)) return null;
+  const texts = CodedTexts.ofClasses(values, classes);
+  const { texts: count, bytes } = texts.dictionary;
+  return room?.takeIfFree(mostRoom(count, bytes)) ? texts : null;
 }
 
 function classCount({ summary }: Column): number {

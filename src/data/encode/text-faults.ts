@@ -68,13 +68,21 @@ export function textColumnFaults(data: TextSpec, names: readonly string[], isCla
 
 /** Why a column has no texts; null if it has. The message continues the sentence "<pointer> …". */
 export function noTextFault(column: ColumnSummary): string | null {
-  if (hasTexts(column)) return null;
   const name = JSON.stringify(column.name);
+  if (hasTexts(column))
+    return textBytes(column) <= MAX_TEXT_BYTES
+      ? null
+      : `names ${name}, whose texts have ${textBytes(column)} bytes: a model can learn from ${MAX_TEXT_BYTES}`;
   const upload = `upload the file with ?columns=${JSON.stringify({ [column.name]: "text" })}`;
   if (column.type === "tensor") return `names ${name}, which has an array in each row, and no text`;
   if (column.type !== "categorical")
     return `names ${name}, which is ${column.type} and no text; to take it as one, ${upload}`;
   return `names ${name}, whose texts are not kept: those of a dataset may have ${MAX_TEXT_BYTES} bytes, and earlier versions kept none; ${upload}`;
+}
+
+/** Of a column that lists classes nobody counts them. */
+function textBytes(column: ColumnSummary): number {
+  return "text_bytes" in column ? (column.text_bytes ?? 0) : 0;
 }
 
 /** What else can be done with a column that is no feature as it is. */

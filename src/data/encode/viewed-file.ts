@@ -11,8 +11,8 @@ import type { ColumnSource, SourceColumn } from "./apply.ts";
 import type { DataSpec } from "./encoding.ts";
 import { NO_READING } from "../reading.ts";
 import type { TensorValues } from "../tensors/elements.ts";
-import { codedClasses, codedTexts, type CodedTexts } from "../text/coded-texts.ts";
-import { textsOfClasses, type RowTexts, type Texts } from "../text/texts.ts";
+import { CodedTexts } from "../text/coded-texts.ts";
+import type { RowTexts, Texts } from "../text/texts.ts";
 import { isArray, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
 import { rowsWhere } from "./where.ts";
@@ -180,24 +180,25 @@ export class ViewedFile implements ColumnSource {
 
   /** Of a column that has texts. */
   async texts(name: string): Promise<RowTexts> {
-    const index = this.index(name);
-    const recorded = this.#file.content.columns[index];
-    const texts = keepsTexts(recorded)
-      ? await this.#file.texts(index)
-      : textsOfClasses(await this.#file.codes(index), recorded.classes ?? []);
+    const texts = await this.#wholeTexts(this.index(name));
     const rows = this.#rows;
     return rows === null ? texts : { at: (row) => texts.at(rows[row]) };
+  }
+
+  /** The recorded texts of all rows. */
+  async #wholeTexts(index: number): Promise<Texts | CodedTexts> {
+    const recorded = this.#file.content.columns[index];
+    if (keepsTexts(recorded)) return await this.#file.texts(index);
+    return CodedTexts.ofClasses(await this.#file.codes(index), recorded.classes ?? []);
   }
 
   /** Of a column that has texts. */
   async codedTexts(index: number): Promise<CodedTexts> {
     const { classes } = this.content.columns[index];
-    if (classes !== null) return codedClasses(await this.codes(index), classes);
-    const recorded = this.#file.content.columns[index];
-    const { codes, texts } = keepsTexts(recorded)
-      ? codedTexts(await this.#file.texts(index))
-      : codedClasses(await this.#file.codes(index), recorded.classes ?? []);
-    return { codes: this.#rows === null ? codes : picked(codes, this.#rows, 1), texts };
+    if (classes !== null) return CodedTexts.ofClasses(await this.codes(index), classes);
+    const texts = await this.#wholeTexts(index);
+    const coded = texts instanceof CodedTexts ? texts : CodedTexts.ofRows(texts);
+    return this.#rows === null ? coded : new CodedTexts(picked(coded.codes, this.#rows, 1), coded.texts);
   }
 
   async codes(index: number): Promise<Uint16Array> {
@@ -237,7 +238,7 @@ async function recordedValues(file: Columns, index: number): Promise<NonNullable
 }
 
 /** The code 0 for a text, whatever it is. */
-function presence(texts: Texts): Uint16Array<ArrayBuffer> {
+function presence(texts: Texts | CodedTexts): Uint16Array<ArrayBuffer> {
   const codes = new Uint16Array(texts.rows);
   for (let row = 0; row < codes.length; row++) if (texts.isMissing(row)) codes[row] = MISSING_CODE;
   return codes;

@@ -7,7 +7,7 @@ import { booleanOf } from "../columns/cell-word.ts";
 import { DateReader } from "../columns/cell-date.ts";
 import { dateTexts } from "../columns/column.ts";
 import { parseDecimal } from "../columns/cell-number.ts";
-import { MAX_CLASSES, type ColumnSummary } from "../dataset.ts";
+import { MAX_DICTIONARY_BYTES, MAX_DICTIONARY_TEXTS, type ColumnSummary } from "../dataset.ts";
 import type { CodedTexts } from "../text/coded-texts.ts";
 import type { DataSpec } from "./encoding.ts";
 import { hasTexts, type TableSummary } from "./features.ts";
@@ -85,7 +85,7 @@ export function noValueFault(column: ColumnSummary): string | null {
     return "which has an array or a text in each row, and no single value";
   return column.type !== "categorical" || hasTexts(column)
     ? null
-    : `whose texts are not kept: it has more than ${MAX_CLASSES} different ones`;
+    : `whose texts are not kept: they are too many (more than ${MAX_DICTIONARY_TEXTS} different ones or ${MAX_DICTIONARY_BYTES} bytes), or an earlier version kept none: then upload the file again`;
 }
 
 function wantedOf(column: ColumnSummary, value: WhereValue): Wanted {

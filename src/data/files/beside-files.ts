@@ -1,6 +1,7 @@
 /** The files of datasets side by side, read as one file of columns. */
 import { sideBySide, type DatasetSummary, type TablePath, type TablePart } from "../beside.ts";
 import type { TensorValues } from "../tensors/elements.ts";
+import type { CodedTexts } from "../text/coded-texts.ts";
 import type { Texts } from "../text/texts.ts";
 import { ColumnFile, type ColumnScan } from "./column-file.ts";
 
@@ -14,7 +15,7 @@ export interface Columns {
   /** Of a tensor column. */
   elements(index: number): Promise<TensorValues>;
   /** Of a column of a table that keeps its texts. */
-  texts(index: number): Promise<Texts>;
+  texts(index: number): Promise<Texts | CodedTexts>;
   /** Of a text column: its bytes. */
   text(index: number): Promise<Uint8Array>;
 }
@@ -67,7 +68,7 @@ class BesideFiles implements Columns {
     return file.elements(index);
   }
 
-  texts(at: number): Promise<Texts> {
+  texts(at: number): Promise<Texts | CodedTexts> {
     const { file, index } = this.#places[at];
     return file.texts(index);
   }

@@ -5,14 +5,18 @@
  *   8 bytes   length of the header, little-endian
  *   32 bytes  SHA-256 of the header
  *   header    JSON, padded with spaces to a multiple of 8:
- *             {"format": "rappel-columns-2" (3 if it keeps texts of a table),
+ *             {"format": "rappel-columns-2" (3 if it keeps texts of a table, 4 if some of them are
+ *              a dictionary),
  *              "content": <DatasetContent>,
- *              "sha256": [of each column's bytes]}
+ *              "sha256": [of each column's bytes],
+ *              "dictionaries": [{"texts", "bytes"} of each column, or null] (format 4)}
  *   columns   in the order of the header. Numeric: one double per row, NaN for a missing cell.
  *             Date: the same, in milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean:
  *             one 16-bit index into `classes` per row, 0xffff for a missing cell. If the column has
  *             no classes, nothing, or its texts: one 32-bit number per row, where its text ends,
- *             and then the texts in UTF-8, `text_bytes` together; a missing cell is empty. Tensor:
+ *             and then the texts in UTF-8, `text_bytes` together; a missing cell is empty. Texts
+ *             of a dictionary: one 32-bit number of a text per row, 0xffffffff for a missing cell,
+ *             and then the different texts, written in the same way. Tensor:
  *             the elements of all rows, row-major, in the type in which their dtype is kept
  *             (tensors/elements.ts). Text: its bytes, in UTF-8. Each column is padded to a multiple
  *             of 8
@@ -40,15 +44,17 @@ import {
   type StoredDataset,
   type TensorColumn,
 } from "../dataset.ts";
-import { Texts } from "../text/texts.ts";
+import { CodedTexts } from "../text/coded-texts.ts";
+import { Texts, type DictionarySize } from "../text/texts.ts";
 import { holdsDoubles, type AnyColumn } from "../columns/column.ts";
 import { keptBytes, keptValues, type TensorValues } from "../tensors/elements.ts";
 import { size } from "../../engine/member/shape.ts";
 import { DamagedFile } from "./disk.ts";
 
 const FORMAT = "rappel-columns-2";
-/** Earlier versions, which kept no texts of tables, would look for other columns in their place. */
+/** Versions that do not know these would look for other columns in the place of the texts. */
 const FORMAT_WITH_TEXTS = "rappel-columns-3";
+const FORMAT_WITH_DICTIONARIES = "rappel-columns-4";
 const HASH_BYTES = 32;
 const HEADER_AT = 8 + HASH_BYTES;
 
@@ -76,8 +82,15 @@ function* through(hash: Hash, blocks: Iterable<Uint8Array>): Generator<Uint8Arra
 function* blocks(content: DatasetContent, columns: readonly AnyColumn[]): Generator<Uint8Array> {
   const sha256 = columns.map((column) => sha256Of(bytesOf(column)));
   const unexplained = content.columns.map((column) => ({ ...column, reason: null }));
-  const format = content.columns.some(keepsTexts) ? FORMAT_WITH_TEXTS : FORMAT;
-  const json = Buffer.from(JSON.stringify({ format, content: { ...content, columns: unexplained }, sha256 }));
+  const dictionaries = columns.map(dictionaryOf);
+  const described = { content: { ...content, columns: unexplained }, sha256 };
+  const json = Buffer.from(
+    JSON.stringify(
+      dictionaries.some((size) => size !== null)
+        ? { format: FORMAT_WITH_DICTIONARIES, ...described, dictionaries }
+        : { format: content.columns.some(keepsTexts) ? FORMAT_WITH_TEXTS : FORMAT, ...described },
+    ),
+  );
   const header = Buffer.alloc(HEADER_AT + padded(json.length), " ");
   header.writeBigUInt64LE(BigInt(padded(json.length)));
   header.set(json, HEADER_AT);
@@ -88,6 +101,10 @@ function* blocks(content: DatasetContent, columns: readonly AnyColumn[]): Genera
     yield bytes;
     yield new Uint8Array(padded(bytes.length) - bytes.length);
   }
+}
+
+function dictionaryOf(column: AnyColumn): DictionarySize | null {
+  return "texts" in column ? (column.texts?.dictionary ?? null) : null;
 }
 
 function bytesOf(column: AnyColumn): Uint8Array {
@@ -128,6 +145,7 @@ interface Header {
   readonly format: string;
   readonly content: DatasetContent;
   readonly sha256: readonly string[];
+  readonly dictionaries?: readonly (DictionarySize | null)[];
 }
 
 interface OpenedFile {
@@ -138,14 +156,19 @@ interface OpenedFile {
 export class ColumnFile {
   readonly content: DatasetContent;
   readonly #file: OpenedFile;
-  readonly #offsets: number[];
+  readonly #sizes: readonly number[];
+  readonly #offsets: readonly number[];
   readonly #sha256: readonly string[];
+  readonly #dictionaries: Header["dictionaries"];
 
-  private constructor(file: OpenedFile, { content, sha256 }: Header, start: number) {
+  private constructor(file: OpenedFile, { content, sha256, dictionaries }: Header, start: number) {
     this.#file = file;
     this.content = content;
     this.#sha256 = sha256;
-    this.#offsets = offsets(content, start);
+    this.#dictionaries = dictionaries;
+    const { rows, columns } = content;
+    this.#sizes = columns.map((column, i) => columnBytes(column, rows, dictionaries?.[i] ?? null));
+    this.#offsets = offsets(this.#sizes, start);
   }
 
   /**
@@ -166,7 +189,7 @@ export class ColumnFile {
       if (sha256Of(bytes) !== start.toString("hex", 8))
         throw new DamagedFile("The file of columns has a damaged header.", path);
       const header = JSON.parse(bytes.toString()) as Header;
-      if (header.format !== FORMAT && header.format !== FORMAT_WITH_TEXTS)
+      if (![FORMAT, FORMAT_WITH_TEXTS, FORMAT_WITH_DICTIONARIES].includes(header.format))
         throw new DamagedFile(`The file of columns has the unknown format ${header.format}.`, path);
       return await use(new ColumnFile(file, header, HEADER_AT + length));
     } finally {
@@ -184,7 +207,7 @@ export class ColumnFile {
   /** Reads a column from its first row to its last, some rows at a time. */
   scan(index: number): ColumnScan {
     const summary = this.content.columns[index];
-    const bytes = columnBytes(summary, this.content.rows);
+    const bytes = this.#sizes[index];
     const place = { file: this.#file, offset: this.#offsets[index], bytes, sha256: this.#sha256[index] };
     return new ColumnScan(index, summary, bytes / this.content.rows, place);
   }
@@ -221,8 +244,11 @@ export class ColumnFile {
   }
 
   /** Of a column of a table that keeps its texts. */
-  async texts(index: number): Promise<Texts> {
-    return Texts.from(await this.#read(index), this.content.rows);
+  async texts(index: number): Promise<Texts | CodedTexts> {
+    const { rows } = this.content;
+    const dictionary = this.#dictionaries?.[index] ?? null;
+    const bytes = await this.#read(index);
+    return dictionary === null ? Texts.from(bytes, rows) : CodedTexts.from(bytes, rows, dictionary);
   }
 
   /** Of a text column: its bytes. */
@@ -231,8 +257,7 @@ export class ColumnFile {
   }
 
   async #read(index: number): Promise<ArrayBuffer> {
-    const { content } = this;
-    const bytes = await read(this.#file, this.#offsets[index], columnBytes(content.columns[index], content.rows));
+    const bytes = await read(this.#file, this.#offsets[index], this.#sizes[index]);
     if (sha256Of(new Uint8Array(bytes)) !== this.#sha256[index]) {
       throw damagedIn(index, this.#file.path);
     }
@@ -282,15 +307,16 @@ export class ColumnScan {
   }
 }
 
-function offsets({ rows, columns }: DatasetContent, start: number): number[] {
-  return columns.map((column) => {
+function offsets(sizes: readonly number[], start: number): number[] {
+  return sizes.map((bytes) => {
     const offset = start;
-    start += padded(columnBytes(column, rows));
+    start += padded(bytes);
     return offset;
   });
 }
 
-function columnBytes(summary: ColumnSummary, rows: number): number {
+function columnBytes(summary: ColumnSummary, rows: number, dictionary: DictionarySize | null): number {
+  if (dictionary !== null) return 4 * (rows + dictionary.texts) + dictionary.bytes;
   if (summary.type === "text") return summary.bytes;
   if (summary.type === "tensor") return rows * size(summary.shape) * keptBytes(summary.dtype);
   if (holdsDoubles(summary)) return 8 * rows;

@@ -63,7 +63,7 @@ export async function readParquet(
     const texts = keepsTexts ? new TextRoom(MAX_TEXT_BYTES) : null;
     const columns: BuiltColumn[] = [];
     for (const column of fileColumns) columns.push(await readColumn(source, column, groups, rows, room, texts));
-    return { rows, columns: tableOf(columns) };
+    return { rows, columns: tableOf(columns, texts) };
   } finally {
     await source.close();
   }

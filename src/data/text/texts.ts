@@ -3,17 +3,26 @@ export interface RowTexts {
   at(row: number): Uint8Array;
 }
 
-const NONE = new Uint8Array();
-
-/** Those of a column of classes. */
-export function textsOfClasses(codes: Uint16Array, classes: readonly string[]): RowTexts {
-  const texts = classes.map((name) => Buffer.from(name));
-  // No class has the code of a missing cell.
-  return { at: (row) => texts[codes[row]] ?? NONE };
+/** How many different texts there are, and how many bytes they have. */
+export interface DictionarySize {
+  readonly texts: number;
+  readonly bytes: number;
 }
 
+/** Those of a column, in one of the forms that a file of columns has. */
+export interface StoredTexts extends RowTexts {
+  /** Those of the texts of all rows. */
+  readonly bytes: number;
+  /** Null: they are stored row by row. */
+  readonly dictionary: DictionarySize | null;
+  stored(): Uint8Array<ArrayBuffer>;
+}
+
+const NONE = new Uint8Array();
+
 /** The texts of a column: one for each row, in UTF-8. Where a cell is missing, it is empty. */
-export class Texts implements RowTexts {
+export class Texts implements StoredTexts {
+  readonly dictionary = null;
   /** Where the text of each row ends in `content`. It begins where the one before it ends. */
   readonly ends: Uint32Array;
   readonly content: Uint8Array;

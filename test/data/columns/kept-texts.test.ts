@@ -1,12 +1,16 @@
 /** The texts of columns that list no classes are in the file of columns. */
 import { createHash } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { TextRoom } from "../../../src/data/columns/kept-texts.ts";
 import { TableColumns } from "../../../src/data/columns/table-columns.ts";
-import type { StoredDataset } from "../../../src/data/dataset.ts";
-import { ColumnFile } from "../../../src/data/files/column-file.ts";
+import { CodesInTheMaking } from "../../../src/data/columns/texts-in-the-making.ts";
+import { MAX_DICTIONARY_BYTES, MAX_DICTIONARY_TEXTS, type StoredDataset } from "../../../src/data/dataset.ts";
+import { partitionRows } from "../../../src/data/encode/keys.ts";
+import { ViewedFile } from "../../../src/data/encode/viewed-file.ts";
+import { rowsWhere } from "../../../src/data/encode/where.ts";
+import { checkColumns, ColumnFile } from "../../../src/data/files/column-file.ts";
 import { previewFile } from "../../../src/data/preview.ts";
 import { FIRST_READING, READER_VERSION } from "../../../src/data/reading.ts";
 import { ingest } from "../../support/datasets.ts";
@@ -118,4 +122,81 @@ test("beyond the room of a table the longest columns keep none, whenever they co
     expect(kept(18_000, order)).toEqual(["c"]);
     expect(kept(100, order)).toEqual([]);
   }
+});
+
+test("texts that repeat are kept once each where there is no room for all", () => {
+  const options = { version: READER_VERSION, decimal: null, missingValues: null };
+  const types = { shop: "text", note: "text", code: "text" } as const;
+  const cells = (row: number) => [
+    row % 9 === 0 ? "" : `shop ${row % 1500}`,
+    `note ${row}`,
+    row % 11 === 0 ? "NA" : `0${row % 40}`,
+  ];
+  const table = (room: number) => {
+    const columns = new TableColumns(["shop", "note", "code"], { ...options, types, texts: new TextRoom(room) });
+    for (let row = 0; row < 20_000; row++) columns.add(cells(row), row);
+    columns.settle();
+    return columns.finish();
+  };
+  for (const room of [2 ** 27, 150_000, 80_000]) {
+    const forms = table(room).map(({ summary, texts }, i) => {
+      if (texts === undefined) return "none";
+      const all = Array.from({ length: 20_000 }, (_, row) => Buffer.from(texts.at(row)).toString());
+      expect(all).toEqual(all.map((_, row) => (i === 2 && row % 11 === 0 ? "" : cells(row)[i])));
+      expect(summary.text_bytes).toBe(Buffer.byteLength(all.join("")));
+      return texts.dictionary === null ? "rows" : "dictionary";
+    });
+    if (room === 2 ** 27) expect(forms).toEqual(["rows", "rows", "rows"]);
+    if (room === 150_000) expect(forms).toEqual(["dictionary", "none", "rows"]);
+    if (room === 80_000) expect(forms).toEqual(["dictionary", "none", "dictionary"]);
+  }
+});
+
+test("a dictionary has a million texts at most, and 64 MiB of them", () => {
+  const row = (length: number) => (n: number) => Buffer.from(String(n).padStart(length));
+  for (const [count, textOf] of [
+    [MAX_DICTIONARY_TEXTS, row(7)],
+    [1024, row(MAX_DICTIONARY_BYTES / 1024)],
+  ] as const) {
+    const codes = new CodesInTheMaking();
+    const add = (text: Buffer) => codes.add(text, [text.length]);
+    for (let n = 0; n < count; n++) add(textOf(n));
+    add(textOf(0));
+    expect(codes.isTooLarge).toBe(false);
+    add(textOf(count));
+    expect(codes.isTooLarge).toBe(true);
+  }
+});
+
+test("classes that are too many to be listed are a dictionary in the file, which is made again as it was", async () => {
+  const { files } = await datasetFiles();
+  const columns = Array.from({ length: 70 }, (_, i) => `c${i}`);
+  const cell = (i: number, row: number) => (row % 77 === i ? "" : `${"é".repeat(i % 3)}${(row * (2 * i + 1)) % 1000}x`);
+  const wide = [
+    columns.join(","),
+    ...Array.from({ length: 1050 }, (_, row) => columns.map((_, i) => cell(i, row)).join(",")),
+  ].join("\n");
+  const kept = await ingest(files, Readable.from([wide]), LIMIT_BYTES);
+  const unlisted = kept.columns.filter(({ classes }) => classes === null).map(({ name }) => name);
+  expect(unlisted.length).toBeGreaterThan(1);
+  const path = files.columnsPath(kept);
+  const check = () =>
+    ViewedFile.with(path, { columns: {}, where: null }, async (file) => {
+      for (const name of unlisted) {
+        const texts = await file.texts(name);
+        const all = Array.from({ length: 1050 }, (_, row) => Buffer.from(texts.at(row)).toString());
+        expect(all).toEqual(all.map((_, row) => cell(columns.indexOf(name), row)));
+        const { keys, missing, key, rows } = await partitionRows(file, [name]);
+        expect([keys, missing]).toEqual([new Set(all.filter(Boolean)).size, all.filter((text) => text === "").length]);
+        expect([...rows(5)]).toEqual([...(await rowsWhere(file, { where: key(5) }))!]);
+      }
+    });
+  await check();
+  const before = await readFile(path);
+  expect(createHash("sha256").update(before).digest("hex")).toBe(kept.columns_sha256);
+  await writeFile(path, before.fill(1, before.length - 100));
+  await files.use(kept, (columnsPath) => checkColumns({ path: columnsPath, ...kept }));
+  await check();
+  const { rows: shown } = await previewFile({ table: path, rows: 2 });
+  expect(shown[1]).toEqual(columns.map((_, i) => cell(i, 1) || null));
 });

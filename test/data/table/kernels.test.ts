@@ -64,7 +64,11 @@ function columnsOf(readRows: ReadRows, asked: Asked, roomBytes: number) {
     if (settled.again) readRows(again);
     return {
       settled,
-      columns: columns!.finish().map(({ texts, ...column }: Column) => ({ ...column, texts: texts?.stored() })),
+      columns: columns!.finish().map(({ texts, ...column }: Column) => ({
+        ...column,
+        texts: texts?.stored(),
+        isDictionary: (texts?.dictionary ?? null) !== null,
+      })),
     };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
@@ -91,6 +95,28 @@ test(`${TABLES} tables of a seed have the columns, or the fault, that all rules 
     }
   });
   for (const count of Object.values(found)) expect(count).toBeGreaterThan(2);
+});
+
+test("texts that do not fit their room become the same dictionaries", async () => {
+  const asked = {
+    ...randomTable(new Random(1)).asked,
+    separator: ",",
+    header: true,
+    comment: null,
+    columns: null,
+  } as const;
+  const cells = (row: number) => [`shop ${row % 1500}`, row % 7 === 0 ? "" : `note ${row}`, `"a ""${row % 1100}"""`];
+  const text = ["shop,note,word", ...Array.from({ length: 8000 }, (_, row) => cells(row).join(","))].join("\n");
+  const forms = new Set<string>();
+  await withKernels(async (kernels) => {
+    for (let roomBytes = 20_000; roomBytes < 250_000; roomBytes = Math.ceil(1.3 * roomBytes)) {
+      const expected = columnsOf(byAllRules(text, asked), asked, roomBytes);
+      expect(columnsOf(byKernels(kernels, text, asked, 2 ** 18), asked, roomBytes), `${roomBytes}`).toEqual(expected);
+      forms.add(expected.columns!.map(({ texts, isDictionary }) => texts && (isDictionary ? "once" : "each")).join());
+    }
+  });
+  // None at first, and all of them in the end.
+  expect(forms.size).toBeGreaterThan(4);
 });
 
 /** Columns of more cells than can be classes, so that kernels read the rest of them. */
