@@ -81,6 +81,7 @@ export interface Training {
   readonly eval_every_epochs: number;
   readonly log_every_steps: number;
   readonly early_stopping: EarlyStopping | null;
+  readonly pruning?: Pruning | null;
 }
 
 export interface NormClip {
@@ -99,6 +100,12 @@ export interface EarlyStopping {
   readonly mode: "min" | "max";
   readonly patience: number;
   readonly min_delta: number;
+}
+
+/** A job stops at a rung if the metric is worse there than `value`; null never stops it. */
+export interface Pruning {
+  readonly metric: string;
+  readonly rungs: readonly { readonly epoch: number; readonly value: number | null }[];
 }
 
 /** The `observe` part of a resolved spec. */

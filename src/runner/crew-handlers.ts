@@ -68,7 +68,8 @@ function reportUndefined({ step, epoch, metrics }: Evaluation, watched: Set<Watc
   for (const each of watched) {
     if (Number.isFinite(metrics[each.metric])) continue;
     watched.delete(each);
-    const message = `After epoch ${epoch} ${each.metric} is not a finite number. For ${each.by} that is no improvement, now and whenever it is so again.`;
+    const is = each.by === "pruning" ? "worse than every threshold" : "no improvement";
+    const message = `After epoch ${epoch} ${each.metric} is not a finite number. For ${each.by} that is ${is}, now and whenever it is so again.`;
     reporter.event("metric_undefined", message, step, { metric: each.metric, epoch });
   }
 }

@@ -106,6 +106,19 @@ test("a rule that ended a job early also ends its fork, unless the fork drops th
   expect(result).toMatchObject({ stop_reason: "completed", epochs: 120 });
 });
 
+test("a fork of a pruned job that drops its rungs ends as a job without them does", async () => {
+  const plain = await until((await forks.service.create(spec())).id, ended);
+  const pruning = { rungs: [{ epoch: 2, value: 1e-9 }] };
+  const { id } = await forks.service.create(spec({ training: { ...training, pruning } }));
+  const pruned = await until(id, ended);
+  expect(pruned).toMatchObject({ status: "succeeded", result: { stop_reason: "pruned", epochs: 2 } });
+  const same = await fork(id, { step: "final" });
+  expect((await until(same.id, ended)).result).toEqual(pruned.result);
+  const free = await fork(id, { step: "final", overrides: { training: { pruning: null } } });
+  const { result } = await until(free.id, ended);
+  expect(result).toMatchObject({ stop_reason: "completed", weights_sha256: plain.result!.weights_sha256 });
+});
+
 test("a fork can begin to keep the best weights, or stop", async () => {
   const { parent, paused, steps } = await trained({
     checkpoint: { every_steps: 100, every_seconds: null, keep_last: 100 },

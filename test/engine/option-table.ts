@@ -104,6 +104,15 @@ const stopping: Levels<Training> = {
   none: {},
   loss: { early_stopping: { metric: "valid_loss", mode: "min", patience: 2, min_delta: 0.3 } },
   accuracy: { early_stopping: { metric: "valid_accuracy", mode: "max", patience: 1, min_delta: 0.05 } },
+  rung: {
+    pruning: {
+      metric: "valid_accuracy",
+      rungs: [
+        { epoch: 1, value: null },
+        { epoch: 2, value: 0.9 },
+      ],
+    },
+  },
 };
 
 /** What detectors do about what they find soon. */

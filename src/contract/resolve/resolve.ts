@@ -193,6 +193,7 @@ function validationFaults({ data, loss, training, checkpoint, schedule }: Partia
   if (data && data.validation === null) {
     const message = "needs validation; set /data/validation";
     if (stopping) faults.push({ pointer: "/training/early_stopping", message });
+    if (training?.pruning) faults.push({ pointer: "/training/pruning", message });
     if (checkpoint?.keep_best) faults.push({ pointer: "/checkpoint/keep_best", message });
     if (followed) faults.push({ pointer: "/schedule/metric", message: `${message}, or follow "train_loss"` });
   }

@@ -84,6 +84,32 @@ const EarlyStopping = z
   .default(null)
   .describe("Stops training when the metric no longer improves. Needs validation.");
 
+/** A study writes the thresholds of a long curve into the spec of each trial. */
+const MAX_RUNGS = 1000;
+
+const Pruning = z
+  .strictObject({
+    metric: z.enum(metricNames).default("valid_loss"),
+    rungs: z
+      .array(
+        z.strictObject({
+          epoch: z.int().min(1).max(100_000).describe("The first evaluation at this epoch or after it counts."),
+          value: z.number().nullable().describe("The threshold; null never stops."),
+        }),
+      )
+      .min(1)
+      .max(MAX_RUNGS)
+      .refine(
+        (rungs) => rungs.every(({ epoch }, i) => i === 0 || epoch > rungs[i - 1].epoch),
+        "must have ascending epochs",
+      ),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "Ends training at a rung if the metric is worse there than the threshold, or not finite. Needs validation. The result's `stop_reason` is then `pruned`. Studies set it; a fork that sets it to null goes on.",
+  );
+
 export type EarlyStopping = NonNullable<z.output<typeof EarlyStopping>>;
 
 export const Training = z
@@ -127,5 +153,6 @@ export const Training = z
       .default(null)
       .describe(`Null: max(1, ceil(total_steps / 1000)). A series has at most ${MAX_POINTS_PER_SERIES} points.`),
     early_stopping: EarlyStopping,
+    pruning: Pruning,
   })
   .meta({ id: "TrainingSpec", description: "How long a job trains, and in which batches." });

@@ -7,7 +7,7 @@ export interface WatchedMetric {
   /** The place in the spec. */
   readonly pointer: string;
   /** What depends on the metric. */
-  readonly by: "early stopping" | "keep_best" | "the schedule";
+  readonly by: "early stopping" | "pruning" | "keep_best" | "the schedule";
 }
 
 export function watchedMetrics({ training, checkpoint, schedule }: Partial<Spec>): WatchedMetric[] {
@@ -17,6 +17,8 @@ export function watchedMetrics({ training, checkpoint, schedule }: Partial<Spec>
     watched.push({ metric: stopping.metric, pointer: "/training/early_stopping/metric", by: "early stopping" });
   else if (checkpoint?.keep_best)
     watched.push({ metric: "valid_loss", pointer: "/checkpoint/keep_best", by: "keep_best" });
+  if (training?.pruning)
+    watched.push({ metric: training.pruning.metric, pointer: "/training/pruning/metric", by: "pruning" });
   const followed = followedMetric(schedule);
   if (followed) watched.push({ metric: followed, pointer: "/schedule/metric", by: "the schedule" });
   return watched;

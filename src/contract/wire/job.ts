@@ -56,8 +56,10 @@ export const JobResult = z
     steps: Count,
     epochs: Count,
     stop_reason: z
-      .enum(["completed", "early_stopping", "diagnosed"])
-      .describe("`diagnosed`: a detector whose policy is `stop` found something."),
+      .enum(["completed", "early_stopping", "pruned", "diagnosed"])
+      .describe(
+        "`pruned`: it was worse at a rung of `training.pruning` than the threshold. `diagnosed`: a detector whose policy is `stop` found something.",
+      ),
     metrics: Metrics.describe(
       "The last evaluation, which is that of the final weights. That of the rows of `data.test` is `test_loss` and so on.",
     ),

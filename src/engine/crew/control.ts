@@ -63,6 +63,8 @@ export const DOUBLE = {
    * The value of the metric that the schedule follows. The leader writes it, all threads read it.
    */
   followed: 42,
+  /** The metric that pruning looks at. The leader writes it, all threads read it. */
+  pruned: 43,
   /** Steps finished, epochs finished. */
   step: 44,
   epoch: 45,

@@ -12,6 +12,7 @@ import { rewindOf } from "../watch/rewind.ts";
 import { share, weightBlocks } from "../plan/slices.ts";
 import { finalFile, modelFiles, type FinalFile, type ModelFiles } from "../state/model-files.ts";
 import { SMALL_BYTES, snapshotFile, type HashedFile, type Progress } from "../state/state.ts";
+import { isPruned } from "../step/pruning.ts";
 import { TrainingStep, type StepParts } from "../step/step.ts";
 import type { EarlyStopping, Rewind } from "../settings.ts";
 
@@ -149,7 +150,7 @@ export class CrewThread {
   #evaluate(): void {
     const { barrier, update, follower, doubles, stepsPerEpoch } = this.step;
     const progress = this.#progress;
-    const rule = this.#job.training.early_stopping;
+    const { early_stopping: rule, pruning, eval_every_epochs: every } = this.#job.training;
     const metric = rule?.metric ?? "valid_loss";
     const began = performance.now();
     const { data } = this.#job;
@@ -157,6 +158,7 @@ export class CrewThread {
     if (this.#leader) {
       progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows, this.#judge());
       doubles[DOUBLE.monitored] = progress.metrics[metric];
+      if (pruning) doubles[DOUBLE.pruned] = progress.metrics[pruning.metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];
       this.step.diagnose(progress);
@@ -168,6 +170,8 @@ export class CrewThread {
     progress.worse = improved ? 0 : progress.worse + 1;
     if (improved && this.#job.keepBest) update.keepBest();
     if (rule !== null && progress.worse >= rule.patience) progress.finished = "early_stopping";
+    else if (pruning && isPruned(pruning, progress.step / stepsPerEpoch, every, doubles[DOUBLE.pruned]))
+      progress.finished = "pruned";
     if (!this.#leader) return;
     const { step, metrics } = progress;
     const evaluation = { step, epoch: step / stepsPerEpoch, metrics, improved };

@@ -22,9 +22,10 @@ import { size, type Shape } from "../member/shape.ts";
  */
 
 /**
- * Why a job ended without failing. `diagnosed`: a detector with the policy `stop` found something.
+ * Why a job ended without failing. `pruned`: it was worse at a rung than its spec wants.
+ * `diagnosed`: a detector with the policy `stop` found something.
  */
-export type StopReason = "completed" | "early_stopping" | "diagnosed";
+export type StopReason = "completed" | "early_stopping" | "pruned" | "diagnosed";
 
 /** The part of a run's state that is not in tensors. */
 export interface Progress {

@@ -85,6 +85,8 @@ test("whatever changes a number changes the hash", () => {
     { training: { log_every_steps: 2 } },
     { training: { early_stopping: { patience: 5 } } },
     { training: { early_stopping: { patience: 5, min_delta: 1 } } },
+    { training: { pruning: { rungs: [{ epoch: 1, value: 0.5 }] } } },
+    { training: { pruning: { rungs: [{ epoch: 1, value: 0.6 }] } } },
     { detectors: { plateau: { policy: "stop" } } },
     { detectors: { plateau: { policy: "stop" } }, observe: { every_steps: 10 } },
     { detectors: { diverging: { policy: "rewind" } } },

@@ -68,6 +68,7 @@ test("a minimal spec gets all defaults of the contract", () => {
       eval_every_epochs: 1,
       log_every_steps: null,
       early_stopping: null,
+      pruning: null,
     },
     checkpoint: { every_steps: null, every_seconds: 30, keep_last: 3, keep_best: false },
     resources: { threads: 1 },
@@ -113,6 +114,10 @@ test.each([
   [training({ averaging: { type: "swa", every_steps: 0 } }), "/training/averaging/every_steps must be at least 1"],
   [training({ averaging: { type: "swa", start_step: -1 } }), "/training/averaging/start_step must be at least 0"],
   [training({ early_stopping: {} }), "/training/early_stopping/patience is required"],
+  [
+    training({ pruning: { rungs: [2, 2].map((epoch) => ({ epoch, value: 1 })) } }),
+    "/training/pruning/rungs must have ascending epochs",
+  ],
   [data({ validation: { every: 1 } }), "/data/validation/every must be at least 2"],
   [
     data({ validation: { fraction: 1 } }),

@@ -17,6 +17,14 @@ test("the best weights are those of early stopping's metric if there is one, els
   expect(watched({ checkpoint: { keep_best: false } })).toEqual([]);
 });
 
+test("pruning watches its metric beside what others watch", () => {
+  const pruning = { training: { early_stopping: null, pruning: { metric: "valid_auc" } }, ...keeping };
+  expect(watched(pruning)).toEqual([
+    ["valid_loss", "keep_best"],
+    ["valid_auc", "pruning"],
+  ]);
+});
+
 test("a schedule that follows the train loss needs no evaluation", () => {
   expect(watched({ ...stopping, ...following("valid_loss") })).toEqual([
     ["valid_accuracy", "early stopping"],

@@ -144,12 +144,15 @@ describe("a job in a pack gives what it gives alone,", () => {
         },
       },
       { detectors: watchful({ plateau: { policy: "stop", after: 0.3, min_drop: 0.9 } }) },
+      {
+        training: { ...base.training, pruning: { metric: "valid_loss", rungs: [{ epoch: 1, value: 0 }] } },
+      },
     ].map((changes) => {
       const job = { ...base, ...changes } as TrainingJob;
       return { ...job, data: { ...job.data, validRows: valid, testRows: test } };
     });
     const ends = (await expectSame(jobs)).map(({ outcome }) => outcome.type);
-    expect(ends).toEqual(["completed", "completed", "diverged", "completed", "early_stopping", "diagnosed"]);
+    expect(ends).toEqual(["completed", "completed", "diverged", "completed", "early_stopping", "diagnosed", "pruned"]);
   });
 });
 
