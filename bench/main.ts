@@ -12,6 +12,7 @@ import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
 import { benchPacks } from "./packs.ts";
 import { benchPredict } from "./predict.ts";
+import { benchSets } from "./sets.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
 
@@ -35,6 +36,7 @@ const benches: Record<string, () => void | Promise<void>> = {
   optimizers: benchOptimizers,
   packs: benchPacks,
   predict: benchPredict,
+  sets: benchSets,
   soak: () => benchSoak({ jobs: Number(values.jobs), keep: values.keep }),
   stalls: benchStalls,
 };

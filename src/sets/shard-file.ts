@@ -22,6 +22,7 @@ import { DamagedFile } from "../data/files/disk.ts";
 import type { Which } from "../engine/state/model-files.ts";
 import type { HashedFile, Progress, StopReason } from "../engine/state/state.ts";
 import type { Key } from "./model-spec.ts";
+import { readAt } from "./read-at.ts";
 import { Forms, together, type Form } from "./numbers-apart.ts";
 
 export const MODEL_STATUSES = ["succeeded", "failed", "skipped"] as const;
@@ -64,6 +65,8 @@ export interface KeptModel {
 
 const MAGIC = Buffer.from("RAPSHRD1");
 const END_BYTES = 64;
+/** How much is read at a time where all models are. */
+const BLOCK_BYTES = 2 ** 22;
 /** The offset and the length of a model, and its SHA-256. */
 const ROW_BYTES = 48;
 
@@ -209,13 +212,22 @@ function headerBytes(file: Uint8Array): number {
   return 8 + Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
 }
 
+/** A model file: its header, whose bytes are the characters, and the bytes of its tensors. */
+export interface ModelParts {
+  readonly header: string;
+  readonly tensors: Uint8Array;
+  readonly sha256: string;
+}
+
 /** A model that was read. */
 export interface ShardModel {
   readonly entry: ModelEntry;
   /** Null unless it succeeded. */
-  readonly notes: ModelNotes | null;
+  notes(): ModelNotes | null;
   /** Its model file; null if it has none. */
   file(which: Which): HashedFile | null;
+  /** The same in two parts. */
+  parts(which: Which): ModelParts | null;
 }
 
 /** The file of a shard, for reading. */
@@ -237,27 +249,33 @@ export class ShardFile {
     this.count = rows.length / ROW_BYTES;
   }
 
-  /** Opens a file, hands it to `use`, and closes it. @throws DamagedFile, and what `use` throws */
-  static async with<T>(path: string, use: (file: ShardFile) => Promise<T>): Promise<T> {
+  /** The caller closes it. @throws DamagedFile */
+  static async open(path: string): Promise<ShardFile> {
     const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? new DamagedFile("The file of a shard is missing.", path) : error;
     });
     try {
-      return await use(await ShardFile.#read(path, handle));
-    } finally {
+      return await ShardFile.#read(path, handle);
+    } catch (error) {
       await handle.close();
+      throw error;
     }
   }
 
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
   static async #read(path: string, handle: FileHandle): Promise<ShardFile> {
+    const cutOff = damaged(path, "is cut off");
     const { size } = await handle.stat();
-    if (size < END_BYTES) throw damaged(path, "is cut off");
-    const end = await bytesAt(path, handle, size - END_BYTES, END_BYTES);
-    if (!end.subarray(END_BYTES - MAGIC.length).equals(MAGIC)) throw damaged(path, "is cut off");
+    if (size < END_BYTES) throw cutOff;
+    const end = await readAt(handle, { at: size - END_BYTES, bytes: END_BYTES }, cutOff);
+    if (!end.subarray(END_BYTES - MAGIC.length).equals(MAGIC)) throw cutOff;
     const [at, text, rows] = [0, 8, 16].map((offset) => end.readDoubleLE(offset));
     const length = text + rows * ROW_BYTES;
     if (at + length !== size - END_BYTES) throw damaged(path, "has a damaged end");
-    const index = await bytesAt(path, handle, at, length);
+    const index = await readAt(handle, { at, bytes: length }, cutOff);
     if (!hash("sha256", index, "buffer").equals(end.subarray(24, 56))) throw damaged(path, "has a damaged index");
     const common = JSON.parse(index.toString("utf8", 0, text)) as Common;
     return new ShardFile(path, handle, common, index.subarray(text));
@@ -267,16 +285,44 @@ export class ShardFile {
   async model(number: number): Promise<ShardModel> {
     if (number < this.from || number >= this.from + this.count)
       throw new RangeError(`Model ${number} is in another shard.`);
-    const row = this.#rows.subarray((number - this.from) * ROW_BYTES, (number - this.from + 1) * ROW_BYTES);
-    const bytes = await bytesAt(this.path, this.#file, row.readDoubleLE(0), row.readDoubleLE(8));
-    if (!hash("sha256", bytes, "buffer").equals(row.subarray(16)))
-      throw damaged(this.path, `is damaged at model ${number}`);
-    return this.#parse(bytes);
+    const i = number - this.from;
+    const { at, end } = this.#placeOf(i);
+    return this.#parse(this.#checked(i, await this.#bytes(at, end)));
   }
 
-  /** All models, in their order. @throws DamagedFile */
+  /** All models, in their order. They are read some at a time. @throws DamagedFile */
   async *models(): AsyncGenerator<ShardModel> {
-    for (let number = this.from; number < this.from + this.count; number++) yield await this.model(number);
+    for (let i = 0; i < this.count;) {
+      const begin = this.#placeOf(i).at;
+      let next = i;
+      let end = begin;
+      do end = this.#placeOf(next).end;
+      while (++next < this.count && this.#placeOf(next).end - begin <= BLOCK_BYTES);
+      const block = await this.#bytes(begin, end);
+      for (; i < next; i++) {
+        const place = this.#placeOf(i);
+        yield this.#parse(this.#checked(i, block.subarray(place.at - begin, place.end - begin)));
+      }
+    }
+  }
+
+  async #bytes(at: number, end: number): Promise<Buffer> {
+    return await readAt(this.#file, { at, bytes: end - at }, damaged(this.path, "is cut off"));
+  }
+
+  #rowOf(i: number): Buffer {
+    return this.#rows.subarray(i * ROW_BYTES, (i + 1) * ROW_BYTES);
+  }
+
+  #placeOf(i: number): { at: number; end: number } {
+    const row = this.#rowOf(i);
+    const at = row.readDoubleLE(0);
+    return { at, end: at + row.readDoubleLE(8) };
+  }
+
+  #checked(i: number, bytes: Buffer): Buffer {
+    if (hash("sha256", bytes, "buffer").equals(this.#rowOf(i).subarray(16))) return bytes;
+    throw damaged(this.path, `is damaged at model ${this.from + i}`);
   }
 
   #parse(bytes: Buffer): ShardModel {
@@ -285,29 +331,26 @@ export class ShardFile {
     const { forms, layers: known, headers } = this.#common;
     const doubles = new Float64Array(numbers);
     new Uint8Array(doubles.buffer).set(bytes.subarray(numbersAt, numbersAt + 8 * numbers));
-    const notes = form === undefined ? null : notesOn(known[layers!], together(forms[form], doubles) as Encoding);
-    const file = (which: Which): HashedFile | null => {
+    const parts = (which: Which): ModelParts | null => {
       const index = which === "final" ? 0 : 1;
       const stored = files.at(index);
       if (stored === undefined) return null;
       const begin = numbersAt + 8 * numbers + (index === 0 ? 0 : files[0].bytes);
       const tensors = bytes.subarray(begin, begin + stored.bytes);
-      const whole = new Uint8Array(Buffer.concat([Buffer.from(headers[stored.header], "latin1"), tensors]));
-      return { bytes: whole, sha256: stored.sha256 };
+      return { header: headers[stored.header], tensors, sha256: stored.sha256 };
     };
-    return { entry, notes, file };
+    return {
+      entry,
+      parts,
+      notes: () => (form === undefined ? null : notesOn(known[layers!], together(forms[form], doubles) as Encoding)),
+      file(which) {
+        const found = parts(which);
+        if (found === null) return null;
+        const whole = Buffer.concat([Buffer.from(found.header, "latin1"), found.tensors]);
+        return { bytes: new Uint8Array(whole), sha256: found.sha256 };
+      },
+    };
   }
 }
 
 const damaged = (path: string, how: string) => new DamagedFile(`The file of a shard ${how}.`, path);
-
-async function bytesAt(path: string, handle: FileHandle, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw damaged(path, "is cut off");
-    done += bytesRead;
-  }
-  return bytes;
-}

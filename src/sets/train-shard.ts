@@ -10,6 +10,7 @@ import { trainingJob } from "../contract/training-job.ts";
 import { layersOf, type ModelNotes } from "../contract/model-notes.ts";
 import { encodeRows, Unfit, type EncodeInput } from "../data/encode/encode.ts";
 import type { Encoded, Encoding, Inherited } from "../data/encode/encoding.ts";
+import type { TrainingJob } from "../engine/job.ts";
 import { divergenceOf } from "../engine/crew/outcome.ts";
 import type { KernelChoice } from "../engine/kernels/native.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
@@ -29,6 +30,9 @@ const TURN_MS = 10;
 /** Models that are encoded at a time, and the bytes that they may take together. */
 const CHUNK_MODELS = 64;
 const CHUNK_BYTES = 2 ** 25;
+
+/** Plans that are kept for the models that follow. */
+const KEPT_PLANS = 64;
 
 export interface Shard {
   readonly spec: SetSpec;
@@ -78,10 +82,13 @@ interface Model {
 class ShardTraining {
   readonly counts = { succeeded: 0, failed: 0, skipped: 0 };
   readonly #shard: Shard;
+  /** As the models are trained. */
+  readonly #spec: SetSpec;
   readonly #writer: ShardWriter;
   readonly #hooks: ShardHooks;
   readonly #tables: KeyTables;
   readonly #input: Omit<EncodeInput, "table" | "data">;
+  readonly #plans = new Map<string, Omit<PackJob, "job">>();
   readonly #layers = new WeakMap<object, ModelNotes["layers"]>();
   /** The rows of the last model. Those of another seed are the same. */
   #rows: { readonly key: number; readonly fold: number; readonly encoded: Encoded | ModelError } | null = null;
@@ -90,6 +97,7 @@ class ShardTraining {
   constructor(shard: Shard, writer: ShardWriter, hooks: ShardHooks) {
     const { spec, table, inherited } = shard;
     this.#shard = shard;
+    this.#spec = { ...spec, detectors: thoseThatEnd(spec.detectors) };
     this.#writer = writer;
     this.#hooks = hooks;
     this.#tables = new KeyTables(table);
@@ -163,13 +171,26 @@ class ShardTraining {
     const data = modelData(spec, key, place.fold);
     const encoded = await this.#encode(place, data);
     if ("code" in encoded) return { entry: { ...entry, error: encoded }, work: null };
-    const job = trainingJob(modelSpec(spec, data, place, encoded.data.trainRows.length), encoded.data);
+    const job = trainingJob(modelSpec(this.#spec, data, place, encoded.data.trainRows.length), encoded.data);
     try {
-      return { entry, work: { ...packJob(job), encoding: encoded.encoding } };
+      return { entry, work: { job, ...this.#planned(job), encoding: encoded.encoding } };
     } catch (error) {
       if (!(error instanceof PlanError)) throw error;
       return skipped(entry, "invalid_spec", faultsText(error.faults));
     }
+  }
+
+  /** Models with as many rows and inputs have one plan. @throws PlanError */
+  #planned(job: TrainingJob): Omit<PackJob, "job"> {
+    const { inputs, trainRows, validRows, testRows } = job.data;
+    const taken = inputs.map(({ values: _values, step: _step, ...input }) => input);
+    const text = JSON.stringify([trainRows.length, validRows.length, testRows.length, taken]);
+    const known = this.#plans.get(text);
+    if (known !== undefined) return known;
+    const { plan, key } = packJob(job);
+    if (this.#plans.size >= KEPT_PLANS) this.#plans.clear();
+    this.#plans.set(text, { plan, key });
+    return { plan, key };
   }
 
   async #encode({ key, fold }: ModelPlace, data: SetSpec["data"]): Promise<Encoded | ModelError> {
@@ -190,6 +211,12 @@ class ShardTraining {
     await this.#hooks.turn();
     this.#turnedAt = performance.now();
   }
+}
+
+/** Nobody reads warnings on a model of a set. */
+function thoseThatEnd(detectors: SetSpec["detectors"]): SetSpec["detectors"] {
+  const ending = Object.entries(detectors).filter(([, { policy }]) => policy !== "warn");
+  return Object.fromEntries(ending) as SetSpec["detectors"];
 }
 
 function entryOf(number: number, key: Key, { fold, seed }: ModelPlace, rows: number): ModelEntry {

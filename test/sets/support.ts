@@ -89,10 +89,11 @@ export async function trainSet(
 
 export async function modelsIn(paths: readonly string[]): Promise<ShardModel[]> {
   const models: ShardModel[] = [];
-  for (const path of paths)
-    await ShardFile.with(path, async (file) => {
-      for await (const model of file.models()) models.push(model);
-    });
+  for (const path of paths) {
+    const file = await ShardFile.open(path);
+    for await (const model of file.models()) models.push(model);
+    await file.close();
+  }
   return models;
 }
 

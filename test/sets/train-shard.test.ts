@@ -52,7 +52,7 @@ async function expectPlain(path: string, spec: Spec, models: readonly ShardModel
     expect(weights_sha256).toBe(weights);
     expect(file("final")!.sha256).toBe(weights);
     const { inputs, target, reading } = encoding as { inputs: { encoders: unknown[] }[] } & Record<string, unknown>;
-    expect(JSON.parse(JSON.stringify(notes))).toMatchObject({
+    expect(JSON.parse(JSON.stringify(notes()))).toMatchObject({
       inputs: inputs.flatMap(({ encoders }) => encoders),
       target,
       reading,

@@ -37,7 +37,9 @@ const SIDE = { train: 0, valid: 1, test: 2, dropped: 3 } as const;
 export async function splitRows(file: ViewedFile, data: DataSpec, series?: Int32Array): Promise<Split> {
   const { rows } = file.content;
   const sides = new Uint8Array(rows);
-  const all = Int32Array.from({ length: rows }, (_, row) => row);
+  const all = new Int32Array(rows);
+  // This is a loop, because `from` with a function takes many times as long.
+  for (let row = 0; row < rows; row++) all[row] = row;
   if (data.test !== null) for (const row of await chosen(file, data, data.test, all, series)) sides[row] = SIDE.test;
   if (data.validation !== null) {
     const rest = data.test === null ? all : all.filter((row) => sides[row] === SIDE.train);

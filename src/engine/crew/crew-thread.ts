@@ -47,8 +47,7 @@ export class CrewThread {
     this.#rewind = rewindOf(task.job);
     this.#leader = task.thread === 0;
     this.#mail = mail;
-    const notify = () => mail.post({ type: "log" });
-    this.step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, notify, parts);
+    this.step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, mail, parts);
   }
 
   /** Yields between two steps as long as the outbox asks for it. */

@@ -165,7 +165,7 @@ export class Crew {
       this.#giveBackMemory();
     }
     if (this.#failure !== null) throw this.#failure;
-    return outcomeOf(this.#job, this.#ended!, this.#log.recent);
+    return outcomeOf(this.#job, this.#ended!, this.#log);
   }
 
   async #train(): Promise<void> {

@@ -11,15 +11,42 @@ export interface LogEntry {
 /** Entries that are kept to say why a run diverged. */
 const RECENT_ENTRIES = 1000;
 
-export class LogReader {
+/** The last entries of a log, as numbers: mostly nobody asks for them. */
+export class RecentLog {
+  /** A ring of entries, which grows up to RECENT_ENTRIES. */
+  #ring = new Float64Array(0);
+  #taken = 0;
+
+  add(step: number, loss: number, rate: number, norm: number): void {
+    const at = (this.#taken % RECENT_ENTRIES) * 4;
+    if (at === this.#ring.length) {
+      const grown = new Float64Array(Math.min(2 * at || 256, RECENT_ENTRIES * 4));
+      grown.set(this.#ring);
+      this.#ring = grown;
+    }
+    this.#ring[at] = step;
+    this.#ring[at + 1] = loss;
+    this.#ring[at + 2] = rate;
+    this.#ring[at + 3] = norm;
+    this.#taken++;
+  }
+
+  get recent(): LogEntry[] {
+    const count = Math.min(this.#taken, RECENT_ENTRIES);
+    return Array.from({ length: count }, (_, i) => {
+      const at = ((this.#taken - count + i) % RECENT_ENTRIES) * 4;
+      return entryOf(this.#ring[at], this.#ring[at + 1], this.#ring[at + 2], this.#ring[at + 3]);
+    });
+  }
+}
+
+export class LogReader extends RecentLog {
   #words: Int32Array;
   #ring: Float64Array;
-  /** The last entries, in a ring that grows to RECENT_ENTRIES. */
-  #recent = new Float64Array(0);
-  #taken = 0;
 
   /** @param log the address of the ring in `memory` */
   constructor(memory: WebAssembly.Memory, words: Int32Array, log: number) {
+    super();
     this.#words = words;
     this.#ring = new Float64Array(memory.buffer, log, LOG_ENTRIES * 4);
     for (const word of [WORD.logWritten, WORD.logRead]) words[word] = FIRST_SERIAL;
@@ -27,46 +54,19 @@ export class LogReader {
 
   /** The entries since the last call. After this call the leader may overwrite them. */
   read(): LogEntry[] {
-    const entries: LogEntry[] = [];
-    this.#each((at) => entries.push(entryAt(this.#ring, at)));
-    return entries;
-  }
-
-  /** Takes over the entries since the last call for `recent` alone. */
-  pass(): void {
-    this.#each(() => {});
-  }
-
-  get recent(): LogEntry[] {
-    const count = Math.min(this.#taken, RECENT_ENTRIES);
-    return Array.from({ length: count }, (_, i) =>
-      entryAt(this.#recent, ((this.#taken - count + i) % RECENT_ENTRIES) * 4),
-    );
-  }
-
-  #each(visit: (at: number) => void): void {
     const written = Atomics.load(this.#words, WORD.logWritten);
+    const entries: LogEntry[] = [];
     const read = this.#words[WORD.logRead];
-    const count = serialsApart(written, read);
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < serialsApart(written, read); i++) {
       const at = logIndex(read + i) * 4;
-      visit(at);
-      this.#keep(at);
+      const [step, loss, rate, norm] = this.#ring.subarray(at, at + 4);
+      entries.push(entryOf(step, loss, rate, norm));
+      this.add(step, loss, rate, norm);
     }
-    if (count === 0) return;
+    if (entries.length === 0) return entries;
     Atomics.store(this.#words, WORD.logRead, written);
     Atomics.notify(this.#words, WORD.logRead);
-  }
-
-  #keep(at: number): void {
-    const to = (this.#taken % RECENT_ENTRIES) * 4;
-    if (to === this.#recent.length && this.#taken < RECENT_ENTRIES) {
-      const grown = new Float64Array(Math.min(2 * this.#recent.length || 256, RECENT_ENTRIES * 4));
-      grown.set(this.#recent);
-      this.#recent = grown;
-    }
-    for (let i = 0; i < 4; i++) this.#recent[to + i] = this.#ring[at + i];
-    this.#taken++;
+    return entries;
   }
 
   /** Drops the reference to the memory, which goes to another job. The recent entries stay. */
@@ -76,12 +76,6 @@ export class LogReader {
   }
 }
 
-function entryAt(ring: Float64Array, at: number): LogEntry {
-  const norm = ring[at + 3];
-  return {
-    step: ring[at],
-    train_loss: ring[at + 1],
-    learning_rate: ring[at + 2],
-    grad_norm: Number.isNaN(norm) ? null : norm,
-  };
+export function entryOf(step: number, loss: number, rate: number, norm: number): LogEntry {
+  return { step, train_loss: loss, learning_rate: rate, grad_norm: Number.isNaN(norm) ? null : norm };
 }

@@ -7,6 +7,8 @@ const WAIT_MS = 20;
 /** Where a thread of a crew leaves its messages. */
 export interface Outbox {
   post(message: ThreadMessage): void;
+  /** Takes an entry of the log. Without it, entries go to the ring in the memory. */
+  log?(step: number, loss: number, rate: number, norm: number): void;
   /** Called between steps. True: the thread must let others work before it goes on. */
   due(): boolean;
 }

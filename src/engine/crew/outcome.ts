@@ -2,7 +2,7 @@
 import { VERDICT } from "./control.ts";
 import type { Finding } from "../detectors/detector.ts";
 import { stepsPerEpoch, type TrainingJob } from "../job.ts";
-import type { LogEntry } from "./log-reader.ts";
+import type { RecentLog } from "./log-reader.ts";
 import type { Ended, Reports } from "./messages.ts";
 import type { Progress, StopReason } from "../state/state.ts";
 import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
@@ -26,18 +26,18 @@ export type Outcome =
     }
   | { readonly type: "stopped"; readonly step: number };
 
-/** `recent`: the last entries of the log. */
+/** `log`: its last entries are asked for only if the run diverged. */
 export function outcomeOf(
   job: TrainingJob,
   { outcome, progress, reports }: Ended,
-  recent: readonly LogEntry[],
+  log: Pick<RecentLog, "recent">,
 ): Outcome {
   const { step, metrics, best, changes } = progress;
   if (outcome === "stopped") return { type: "stopped", step };
   const perEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
   if (outcome === "diverged") {
     const fatal = progress.diagnosis.findings.find((finding) => verdictOf(job, finding) === VERDICT.fail);
-    const finding = fatal ?? explainDivergence(job, perEpoch * job.training.epochs, recent, step);
+    const finding = fatal ?? explainDivergence(job, perEpoch * job.training.epochs, log.recent, step);
     return { type: "diverged", step, finding, changes };
   }
   return { type: progress.finished!, step, epochs: Math.floor(step / perEpoch), metrics, best, changes, reports };

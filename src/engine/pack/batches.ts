@@ -8,12 +8,12 @@ import { LANES } from "./face.ts";
 
 /** Rows of one of a job's arrays, and where they go in the pack's memory. */
 interface Column {
-  readonly from: Float32Array | Int32Array;
+  /** The bits of its elements, so that there is one kind of numbers here. */
+  readonly from: Int32Array;
   /** Elements of a row, and from one row to the next. */
   readonly width: number;
   readonly step: number;
-  /** The pack's memory, and the index of the first lane of the batch's first element. */
-  readonly to: Float32Array | Int32Array;
+  /** The index in the pack's memory of the first element of the batch's first row. */
   readonly first: number;
 }
 
@@ -32,11 +32,10 @@ export class LaneBatches {
     this.#plan = plan;
     this.#job = job;
     const { data } = job;
-    const column = (from: Column["from"], width: number, step: number, address: number): Column => ({
-      from,
+    const column = (values: Float32Array | Int32Array, width: number, step: number, address: number): Column => ({
+      from: new Int32Array(values.buffer, values.byteOffset, values.length),
       width,
       step,
-      to: from instanceof Float32Array ? kernels.f32 : kernels.i32,
       first: (address * LANES) / 4 + lane,
     });
     this.#columns = [
@@ -54,12 +53,20 @@ export class LaneBatches {
 
   /** Copies rows begin..end of the epoch to this lane of the batch. */
   gather(begin: number, end: number): void {
-    for (const { from, width, step, to, first } of this.#columns) {
-      let at = first;
-      for (let i = begin; i < end; i++) {
-        const row = this.#rows[i] * step;
-        for (let j = row; j < row + width; j++, at += LANES) to[at] = from[j];
-      }
-    }
+    for (const column of this.#columns) gatherRows(this.#kernels.i32, column, this.#rows, begin, end);
+  }
+}
+
+function gatherRows(
+  to: Int32Array,
+  { from, width, step, first }: Column,
+  rows: Int32Array,
+  begin: number,
+  end: number,
+) {
+  let at = first;
+  for (let i = begin; i < end; i++) {
+    const row = rows[i] * step;
+    for (let j = row; j < row + width; j++, at += LANES) to[at] = from[j];
   }
 }

@@ -40,7 +40,7 @@ export class Lane {
     this.#plan = plan;
     this.#number = number;
     this.#words = parts.words;
-    this.#recorder = new Recorder(kernels, plan, job, parts.words, work);
+    this.#recorder = new Recorder(job, work);
     const { state, stateBytes } = plan.addresses;
     kernels.u8.fill(0, state, state + stateBytes);
     this.#thread = crewOfOne(kernels, plan, job, this.#progress, this.#recorder, { work, parts });
@@ -57,14 +57,21 @@ export class Lane {
   follow(loss: number, lr: number, shared: Progress): void {
     const { step: own } = this.#thread;
     own.finish(this.#progress, loss, lr);
-    this.#recorder.read();
-    const looks = this.#progress.step % own.stepsPerEpoch === 0 || this.#words[WORD.verdict] !== VERDICT.goOn;
+    const looks = this.#looks();
     if (looks) this.#take(shared);
     const outcome = this.#thread.boundary();
     if (outcome !== null) {
       this.#thread.end(outcome);
       this.#words[WORD.verdict] = VERDICT.goOn;
     } else if (looks && this.job.keepBest) this.#put();
+  }
+
+  /** Whether somebody looks at the weights before the next step. */
+  #looks(): boolean {
+    const { stepsPerEpoch, totalSteps } = this.#thread.step;
+    const { step } = this.#progress;
+    const isEvaluated = step % stepsPerEpoch === 0 && this.job.data.validRows.length > 0;
+    return isEvaluated || step === totalSteps || this.#words[WORD.verdict] !== VERDICT.goOn;
   }
 
   /** Copies what is this job's in the memory of one model to its lane. */

@@ -1,13 +1,10 @@
-import { WORD } from "../crew/control.ts";
-import { LogReader, type LogEntry } from "../crew/log-reader.ts";
+import { entryOf, RecentLog, type LogEntry } from "../crew/log-reader.ts";
 import type { Outbox } from "../crew/mail.ts";
 import type { ThreadMessage } from "../crew/messages.ts";
 import { outcomeOf, type Outcome } from "../crew/outcome.ts";
 import type { Finding } from "../detectors/detector.ts";
 import type { TrainingJob } from "../job.ts";
-import type { Kernels } from "../kernels/kernels.ts";
 import type { KernelChoice } from "../kernels/native.ts";
-import type { Plan } from "../plan/model.ts";
 import type { FinalFile, ModelFiles } from "../state/model-files.ts";
 import type { HashedFile } from "../state/state.ts";
 import type { Evaluation } from "../step/evaluation.ts";
@@ -36,10 +33,9 @@ export interface PackWork {
 /** Keeps what a job tells that is trained on this very thread. */
 export class Recorder implements Outbox {
   readonly #job: TrainingJob;
-  readonly #words: Int32Array;
-  readonly #reader: LogReader;
   readonly #onlyModels: boolean;
   readonly #due: () => boolean;
+  readonly #recent = new RecentLog();
   readonly #log: LogEntry[] = [];
   readonly #evaluations: Evaluation[] = [];
   readonly #findings: Finding[] = [];
@@ -47,38 +43,32 @@ export class Recorder implements Outbox {
   /** Null until the job has ended. */
   trained: Trained | null = null;
 
-  /** `words`: the control words of the job's memory. */
-  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, words: Int32Array, { onlyModels, due }: PackWork) {
+  constructor(job: TrainingJob, { onlyModels, due }: PackWork) {
     this.#job = job;
     this.#onlyModels = onlyModels;
     this.#due = due;
-    this.#words = words;
-    this.#reader = new LogReader(kernels.memory, words, plan.addresses.log);
   }
 
   post(message: ThreadMessage): void {
-    if (message.type === "log") this.read();
-    else if (message.type === "evaluated" && !this.#onlyModels) this.#evaluations.push(message.evaluation);
-    else if (message.type === "diagnosed" && !this.#onlyModels) this.#findings.push(message.finding);
     // There are no other snapshots.
-    else if (message.type === "snapshot") this.#file = message.file as FinalFile | ModelFiles;
+    if (message.type === "snapshot") this.#file = message.file as FinalFile | ModelFiles;
     else if (message.type === "ended") this.#end(message);
+    else if (this.#onlyModels) return;
+    else if (message.type === "evaluated") this.#evaluations.push(message.evaluation);
+    else if (message.type === "diagnosed") this.#findings.push(message.finding);
+  }
+
+  log(step: number, loss: number, rate: number, norm: number): void {
+    this.#recent.add(step, loss, rate, norm);
+    if (!this.#onlyModels) this.#log.push(entryOf(step, loss, rate, norm));
   }
 
   due(): boolean {
     return this.#due();
   }
 
-  /** Takes over what was logged. In a pack it is called before another model logs. */
-  read(): void {
-    if (this.#words[WORD.logWritten] === this.#words[WORD.logRead]) return;
-    if (this.#onlyModels) this.#reader.pass();
-    else for (const entry of this.#reader.read()) this.#log.push(entry);
-  }
-
   #end(message: Extract<ThreadMessage, { type: "ended" }>): void {
-    this.read();
-    const outcome = outcomeOf(this.#job, message, this.#reader.recent);
+    const outcome = outcomeOf(this.#job, message, this.#recent);
     this.trained = {
       outcome,
       file: outcome.type === "diverged" ? null : this.#file,

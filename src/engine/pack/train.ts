@@ -1,4 +1,3 @@
-import { CONTROL_BYTES } from "../crew/control.ts";
 import { collectSoon } from "../crew/garbage.ts";
 import { planFor } from "../crew/load.ts";
 import type { TrainingJob } from "../job.ts";
@@ -99,8 +98,7 @@ function* trainAlone(plan: Plan, jobs: readonly TrainingJob[], work: PackWork): 
   const results: Trained[] = [];
   for (const job of jobs) {
     const kernels = takeKernels(plan.memoryBytes, plan.memoryBytes, work.choice);
-    const words = new Int32Array(kernels.memory.buffer, plan.addresses.control, CONTROL_BYTES / 4);
-    const recorder = new Recorder(kernels, plan, job, words, work);
+    const recorder = new Recorder(job, work);
     yield* crewOfOne(kernels, plan, job, freshProgress(), recorder, { work }).run();
     keepKernels(kernels, work.choice);
     results.push(recorder.trained!);

@@ -7,6 +7,7 @@ import type { Finding } from "../detectors/detector.ts";
 import { Diagnosis, verdictOf } from "../watch/diagnosis.ts";
 import { Gradient } from "./gradient.ts";
 import { batchesPerStep, stepsPerEpoch, type TrainingJob } from "../job.ts";
+import type { Outbox } from "../crew/mail.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
 import type { Loss } from "../losses/loss.ts";
@@ -118,7 +119,7 @@ export class TrainingStep {
   readonly #tiles: readonly Tile[];
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
-  readonly #notify: () => void;
+  readonly #mail: Outbox;
   /**
    * Checkpoints that were due, since the last one taken, while the snapshot buffer was not free
    * (the leader counts them).
@@ -128,8 +129,8 @@ export class TrainingStep {
   #lr = 0;
 
   /**
-   * `everySteps`: steps between checkpoints, or null. `notify` tells the main thread that the log
-   * is filling up.
+   * `everySteps`: steps between checkpoints, or null. `mail` gets the log, or is told that the ring
+   * fills up.
    */
   constructor(
     kernels: Kernels,
@@ -137,7 +138,7 @@ export class TrainingStep {
     job: TrainingJob,
     thread: number,
     everySteps: number | null,
-    notify: () => void,
+    mail: Outbox,
     parts = new StepParts(kernels, plan, job, thread),
   ) {
     this.#kernels = kernels;
@@ -145,7 +146,7 @@ export class TrainingStep {
     this.#job = job;
     this.#thread = thread;
     this.#everySteps = everySteps;
-    this.#notify = notify;
+    this.#mail = mail;
     const { words, doubles, barrier, network, evaluation, evaluated, gradient, update } = parts;
     this.words = words;
     this.doubles = doubles;
@@ -340,21 +341,23 @@ export class TrainingStep {
       this.words[WORD.verdict] = Math.max(this.words[WORD.verdict], verdictOf(this.#job, finding));
   }
 
-  /** Puts an entry into the ring, and waits for the main thread only if it is full. */
   #log(done: number, loss: number, lr: number): void {
+    // An observed job reports the norm of the observed steps. That is the 2-norm, even if clipping
+    // uses another norm.
+    const norm = this.observer === null ? this.gradient.norm : Number.NaN;
+    if (this.#mail.log === undefined) this.#logInRing(done, loss, lr, norm);
+    else this.#mail.log(done, loss, lr, norm);
+  }
+
+  /** Waits for the main thread only if the ring is full. */
+  #logInRing(done: number, loss: number, lr: number, norm: number): void {
     const written = this.words[WORD.logWritten];
     const behind = () => serialsApart(written, Atomics.load(this.words, WORD.logRead));
-    if (behind() === LOG_ENTRIES / 2) this.#notify();
+    if (behind() === LOG_ENTRIES / 2) this.#mail.post({ type: "log" });
     while (behind() >= LOG_ENTRIES && this.words[WORD.abort] === 0)
       Atomics.wait(this.words, WORD.logRead, (written - LOG_ENTRIES) | 0, 100);
     const at = (this.#plan.addresses.log >>> 3) + logIndex(written) * 4;
-    // An observed job reports the norm of the observed steps. That is the 2-norm, even if clipping
-    // uses another norm.
-    const { f64 } = this.#kernels;
-    f64[at] = done;
-    f64[at + 1] = loss;
-    f64[at + 2] = lr;
-    f64[at + 3] = this.observer === null ? this.gradient.norm : Number.NaN;
+    this.#kernels.f64.set([done, loss, lr, norm], at);
     Atomics.store(this.words, WORD.logWritten, written + 1);
   }
 

@@ -68,12 +68,15 @@ interface Watching {
 }
 
 export class Diagnosis {
-  readonly #run: RunFacts;
+  readonly #job: TrainingJob;
+  readonly #totalSteps: number;
+  #facts: RunFacts | null = null;
   readonly #windowSteps: number;
   readonly #watching: readonly Watching[];
 
   constructor(job: TrainingJob, totalSteps: number) {
-    this.#run = new RunFacts(job, totalSteps);
+    this.#job = job;
+    this.#totalSteps = totalSteps;
     this.#windowSteps = windowSteps(totalSteps);
     this.#watching = Object.entries(job.detectors ?? {})
       .filter(([, { policy }]) => policy !== "ignore")
@@ -81,6 +84,12 @@ export class Diagnosis {
         const type = detectors[name];
         return { name, type, options: options };
       });
+  }
+
+  /** Made at the first use: many a job has no detectors. */
+  get #run(): RunFacts {
+    this.#facts ??= new RunFacts(this.#job, this.#totalSteps);
+    return this.#facts;
   }
 
   /** Takes the loss of a step; `observed` if it was looked at. Returns what was found. */
