@@ -32,9 +32,9 @@ export function isAway(error: unknown): error is Unavailable {
 }
 
 /** Makes the run of a job that has begun. */
-export function runOf({ hold }: Taken, options: RunOptions & Sources): Running {
+export function runOf({ hold, work }: Taken, options: RunOptions & Sources): Running {
   const lease = options.store.lease(hold);
   return isPrediction(hold.jobId)
     ? new PredictionRun(lease, options)
-    : new Run(lease, { ...options, readData: readFrom(options) });
+    : new Run(lease, { ...options, work, readData: readFrom(options) });
 }

@@ -114,6 +114,7 @@ class LaneThread {
     const following = new Following(this.#store, waiting, () => this.#place(), life);
     const run = new Run(this.#store.lease(taken.hold), {
       store: this.#store,
+      work: taken.work,
       cache: null,
       leaseMs: this.#data.leaseMs,
       threads: { take: () => 1, giveBack() {} },
@@ -131,7 +132,8 @@ class LaneThread {
     this.#run = null;
     const next = await following.begun();
     const passed = this.#batch!.claimed - waiting.length;
-    const ended: LaneMessage = { type: "ended", end, next, passed, meters: this.#takeMeters(), trace };
+    const told = next && { ...next, work: null };
+    const ended: LaneMessage = { type: "ended", end, next: told, passed, meters: this.#takeMeters(), trace };
     this.#port.postMessage(ended);
     return next;
   }

@@ -2,6 +2,7 @@
 import type { Hands } from "../engine/crew/hands.ts";
 import type { Logger } from "../log.ts";
 import type { Lease } from "../store/lease.ts";
+import type { WorkValues } from "../store/work.ts";
 import type { Finish } from "./endings.ts";
 import type { ReadData, Sources } from "./prepare.ts";
 import type { Running } from "./running.ts";
@@ -23,6 +24,8 @@ export interface RunOptions {
 }
 
 export interface TrainingOptions extends RunOptions {
+  /** What came with the job. Default: the run reads it. */
+  work?: WorkValues | null;
   readData: ReadData;
   /** Who trains. Default: threads of the pool. */
   hands?: Hands;

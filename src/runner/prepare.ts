@@ -16,8 +16,9 @@ import { trainingJob } from "../contract/training-job.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import { Damaged } from "../store/errors.ts";
-import type { Lease, Work } from "../store/lease.ts";
+import type { Lease } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
+import type { Work } from "../store/work.ts";
 import { datasetUnavailable, unreadable } from "./failures.ts";
 import { persist, type Life } from "./persist.ts";
 

@@ -9,8 +9,9 @@
 import type { Outcome } from "../engine/crew/outcome.ts";
 import type { Change } from "../engine/watch/rewind.ts";
 import { changeSentence } from "../contract/diagnosis.ts";
-import type { Lease, Work } from "../store/lease.ts";
+import type { Lease } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
+import type { Work } from "../store/work.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { persist, type Life } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";

@@ -207,7 +207,7 @@ export class Run implements Running {
   }
 
   async #train(): Promise<RunEnd> {
-    const work = await this.#uninterrupted(persist(this.#course, () => this.lease.work()));
+    const work = await this.#uninterrupted(persist(this.#course, () => this.lease.work(this.#options.work)));
     // What was asked after the job was taken, and before this run listened.
     this.onStatus(work.status);
     const preparing = prepare(this.lease, work, this.#options.readData, this.#course);

@@ -2,7 +2,7 @@
 import type { Change } from "../engine/watch/rewind.ts";
 import type { Finding } from "../contract/schema/diagnosis.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
-import type { Work } from "../store/lease.ts";
+import type { Work } from "../store/work.ts";
 
 /** The state from which the run goes on; null: it begins at step 0. */
 export function resumesFrom({ checkpoint, origin }: Work): Pick<Checkpoint, "step" | "metrics"> | null {

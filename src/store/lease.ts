@@ -12,9 +12,7 @@
  * dies in between leaves nothing behind. Small ones go with that script: one script and one sync to
  * disk end a small job.
  */
-import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
-import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { PredictionFailureCode, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
@@ -25,44 +23,13 @@ import { packEvents } from "./events.ts";
 import { keys } from "./keys.ts";
 import { renew, type Blame } from "./renew.ts";
 import type { ModelRecord } from "./models.ts";
-import { storedSpec } from "./stored-spec.ts";
 import { placeFields, takenOf, type Claimed, type Hold, type Place, type Taken, type TakenAnswer } from "./taken.ts";
-import {
-  named,
-  lostCheckpoint,
-  toCheckpoint,
-  type MetricRow,
-  type NewEvent,
-  type Origin,
-  type ProgressReport,
-  type RecordedChange,
-  idsIn,
-} from "./record.ts";
+import { type MetricRow, type NewEvent, type Origin, type ProgressReport, type RecordedChange } from "./record.ts";
 import { packRows, sliced } from "./rows.ts";
+import { checkpointIn, workFields, workOf, type Work, type WorkValues } from "./work.ts";
 
 /** How many slices of rows go with the script that explains them: a complete one and the last. */
 const LAST_SLICES = 2;
-
-/** What a run needs to know of its job. */
-export interface Work {
-  status: JobStatus;
-  spec: ResolvedSpec;
-  datasetIds: readonly string[];
-  totalSteps: number;
-  stateBytes: number;
-  /** The last reported progress. */
-  progress: ProgressReport | null;
-  checkpoint: Checkpoint | null;
-  /**
-   * The state of another job that this job begins with if it has no checkpoint that can be read;
-   * null: it begins with nothing.
-   */
-  origin: Origin | null;
-  /** The encoders of another job that this job takes over; null: it fits its own. */
-  inherited: Inherited | null;
-  /** All rewinds so far; null: only those that the state itself records. */
-  changes: RecordedChange[] | null;
-}
 
 export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds" | "metrics"> {
   /**
@@ -146,36 +113,11 @@ export class Lease {
     return { owner, jobId, run, token: this.#token };
   }
 
-  async work(): Promise<Work> {
-    const fields = [
-      "status",
-      "spec",
-      "spec_version",
-      "dataset",
-      "total_steps",
-      "state_bytes",
-      "progress",
-      "checkpoint_step",
-      "origin",
-      "encoders",
-      "changes",
-    ] as const;
-    const values = await this.#database.use((redis) => redis.hmget(this.#job, ...fields));
-    const record = named(fields, values);
-    const step = record.checkpoint_step;
-    const manifest = step === null ? null : await this.#manifest(step);
-    return {
-      status: record.status as JobStatus,
-      spec: await storedSpec(record.spec!, record.spec_version),
-      datasetIds: idsIn(record.dataset),
-      totalSteps: Number(record.total_steps),
-      stateBytes: Number(record.state_bytes),
-      progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,
-      checkpoint: manifest && (manifest.blob ? toCheckpoint(step!, manifest) : lostCheckpoint(step!)),
-      origin: JSON.parse(record.origin ?? "null") as Origin | null,
-      inherited: JSON.parse(record.encoders ?? "null") as Inherited | null,
-      changes: JSON.parse(record.changes ?? "null") as RecordedChange[] | null,
-    };
+  /** @param known what came with the job (taken.ts); null: it is read */
+  async work(known: WorkValues | null = null): Promise<Work> {
+    const values = known ?? (await this.#database.use((redis) => redis.hmget(this.#job, ...workFields)));
+    const step = checkpointIn(values);
+    return await workOf(values, step === null ? null : await this.#manifest(step));
   }
 
   /** The bytes of a committed checkpoint. @throws Damaged */

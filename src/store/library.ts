@@ -13,6 +13,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { hashTag } from "./keys.ts";
 import * as roomNumbers from "./room-numbers.ts";
+import { WORK_BYTES, workFields } from "./work.ts";
 
 /** What the scripts share, in this order. */
 const SHARED = [
@@ -33,7 +34,12 @@ export const library = read(new URL("lua/", import.meta.url));
 
 function read(directory: URL) {
   const textOf = (file: string) => readFileSync(new URL(file, directory), "utf8");
-  const constants = [...Object.entries(roomNumbers), ["root", `'${hashTag}'`]];
+  const constants = [
+    ...Object.entries(roomNumbers),
+    ["root", `'${hashTag}'`],
+    ["WORK_FIELDS", `{ '${workFields.join("', '")}' }`],
+    ["WORK_BYTES", WORK_BYTES],
+  ];
   const scripts = readdirSync(directory).filter((file) => file.endsWith(".lua"));
   const body = [
     ...constants.map(([name, value]) => `local ${name} = ${value}\n`),

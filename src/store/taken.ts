@@ -1,4 +1,5 @@
 /** A job that a worker gets, as plain data, so that another thread may run it. */
+import type { WorkValues } from "./work.ts";
 
 /** If so many runs die in a row at the same checkpoint, the job is taken to be the cause. */
 export const MAX_CRASHES = 5;
@@ -42,6 +43,8 @@ export interface Taken {
   workMs: number | null;
   /** The trace context of the request that posted it. */
   trace: string | null;
+  /** What the run reads first; null: it is long, or the job has a checkpoint. */
+  work: WorkValues | null;
 }
 
 /** What `taken` in lua/shared/begin.lua returns. */
@@ -55,9 +58,11 @@ export type TakenAnswer = [
   memoryBytes: number,
   workMs: number,
   trace: string,
+  work: (string | null)[] | null,
 ];
 
-export function takenOf([owner, jobId, token, run, alone, waitedMs, memoryBytes, workMs, trace]: TakenAnswer): Taken {
+export function takenOf(answer: TakenAnswer): Taken {
+  const [owner, jobId, token, run, alone, waitedMs, memoryBytes, workMs, trace, work] = answer;
   return {
     hold: { owner, jobId, run, token },
     alone: alone === 1,
@@ -65,6 +70,7 @@ export function takenOf([owner, jobId, token, run, alone, waitedMs, memoryBytes,
     memoryBytes,
     workMs: workMs < 0 ? null : workMs,
     trace: trace === "" ? null : trace,
+    work,
   };
 }
 

@@ -317,9 +317,8 @@ export class TrainingWorker {
   #keep(held: HeldJobs): NodeJS.Timeout {
     const { store, leaseMs } = this.#options;
     const beat = () => {
-      const { claims } = held;
-      if (claims.length === 0) return;
-      store.renew(leaseMs, [], claims).catch((error: unknown) => this.#noDelivery(error as Error));
+      if (held.claims.length === 0) return;
+      store.renew(leaseMs, [], held.claims).catch((error: unknown) => this.#noDelivery(error as Error));
     };
     return setInterval(beat, leaseMs / BEATS_PER_LEASE);
   }
@@ -352,10 +351,12 @@ export class TrainingWorker {
   async #execute(run: Running): Promise<RunEnd> {
     const { control, log } = this.#options;
     const { jobId } = run.lease;
-    control.listen(jobId, (status) => run.onStatus(status));
+    const missed = control.listen(jobId, (status) => run.onStatus(status));
     if (this.#closing) run.shutdown();
     try {
-      return await run.execute();
+      const ended = run.execute();
+      if (missed) run.checkStatus();
+      return await ended;
     } catch (error) {
       // The lease lapses, and another run takes the job as if this process had died.
       log.error({ err: error, job_id: jobId }, "a run broke off");

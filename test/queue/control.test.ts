@@ -34,6 +34,9 @@ test("a run hears what is wanted of its own job, as long as it listens, also aft
   await store.jobs.cancel(OWNER, one);
   await store.jobs.cancel(OWNER, other);
   await expect.poll(() => heard.slice(2)).toEqual([`${other} cancelling`]);
+  // Whoever begins to listen is told that there was a message before.
+  await expect.poll(() => control.listen(one, () => undefined)).toBe(true);
+  expect(control.listen(one, () => undefined)).toBe(false);
   control.close();
   await expect.poll(() => connection.status).toBe("end");
 });

@@ -3,8 +3,21 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Claim, ClaimOptions } from "../../src/store/claim.ts";
 import { keys } from "../../src/store/keys.ts";
+import type { NewJob } from "../../src/store/new-job.ts";
 import type { Claimed } from "../../src/store/taken.ts";
-import { acquire, claim, eventTypes, lapse, newJob, OWNER, PLACE, postJob, tryClaim } from "./support.ts";
+import {
+  acquire,
+  checkpoint,
+  claim,
+  eventTypes,
+  lapse,
+  newJob,
+  OWNER,
+  PLACE,
+  postJob,
+  tryAcquire,
+  tryClaim,
+} from "./support.ts";
 import { redis, setUpStore, store } from "./setup.ts";
 
 setUpStore();
@@ -101,6 +114,24 @@ test("a job that ends begins the next one in the same script", async () => {
   expect((await lease.finish(succeeded, [], next(rest[0])))!.hold).toEqual(taken.hold);
   expect(await eventTypes(store, rest[0].jobId)).toEqual(["created", "started"]);
   expect(await lease.finish(succeeded, [])).toBeNull();
+});
+
+test("what a run reads first comes with its job, unless that is long or the job has a checkpoint", async () => {
+  await small(6);
+  const { lease, first, rest } = await claim(store);
+  const second = (await lease.finish(succeeded, [], next(rest[0])))!;
+  for (const { hold, work } of [first, second]) {
+    const { status, ...known } = await store.lease(hold).work(work);
+    expect(work).not.toBeNull();
+    expect(status).toBe("running");
+    expect(await store.lease(hold).work()).toMatchObject(known);
+  }
+  const inherited = { sha256: "x".repeat(20_000) } as unknown as NewJob["inherited"];
+  expect(await tryAcquire(store, await postJob(store, { inherited }))).toMatchObject({ work: null });
+  const begun = await acquire(store, await postJob(store));
+  await checkpoint(begun, 20);
+  await lapse(redis, begun.jobId);
+  expect(await tryAcquire(store, begun.jobId)).toMatchObject({ work: null, hold: { run: 2 } });
 });
 
 test("a claim that is repeated with its token returns the same jobs, and takes no others", async () => {

@@ -56,6 +56,22 @@ local function get(field)
   return record[field]
 end
 
+-- The values of these fields. Those that were not read before are read together.
+local function get_all(names)
+  read_record()
+  local missing, values = {}, {}
+  for _, name in ipairs(names) do
+    if record[name] == nil then table.insert(missing, name) end
+  end
+  if #missing > 0 then
+    for i, value in ipairs(redis.call('HMGET', job, unpack(missing))) do
+      record[missing[i]] = value
+    end
+  end
+  for i, name in ipairs(names) do values[i] = record[name] end
+  return values
+end
+
 local function number(field)
   return tonumber(get(field))
 end

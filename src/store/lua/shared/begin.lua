@@ -63,11 +63,20 @@ local function note_death(place, checkpoint)
   return alone, 'gone'
 end
 
+-- The fields of the record that a run reads first (WORK_FIELDS), or false if they are long: claims
+-- keep them, and threads send them to each other. With a checkpoint, the run reads more anyway.
+local function work()
+  if get('checkpoint_step') then return false end
+  local values, bytes = get_all(WORK_FIELDS), 0
+  for _, value in ipairs(values) do bytes = bytes + #(value or '') end
+  return bytes <= WORK_BYTES and values
+end
+
 -- What a run needs to know of the job that it got. `waited`: for how many milliseconds the job was
 -- in the queue; -1 if it was not there.
 local function taken(alone, waited)
   return { owner, id, get('token'), number('run'), alone and 1 or 0, waited,
-    number('memory_bytes') or 0, number('work_ms') or -1, get('trace') or '' }
+    number('memory_bytes') or 0, number('work_ms') or -1, get('trace') or '', work() }
 end
 
 -- Whether the owner may run no more jobs at present.
