@@ -6,11 +6,14 @@
  * spec and trains it. A model that cannot be trained, or that diverges, is told in the file, and
  * the others go on.
  */
-import { trainingJob } from "../contract/training-job.ts";
+import { averagingFaults, undefinedFaults } from "../contract/resolve/rows-faults.ts";
+import { trainingJob, type TrainingSpec } from "../contract/training-job.ts";
 import { layersOf, type ModelNotes } from "../contract/model-notes.ts";
-import { encodeRows, Unfit, type EncodeInput } from "../data/encode/encode.ts";
-import type { Encoded, Encoding, Inherited } from "../data/encode/encoding.ts";
-import type { TrainingJob } from "../engine/job.ts";
+import { encodeRows, Unfit, type EncodedRows, type EncodeInput } from "../data/encode/encode.ts";
+import type { Encoding, Inherited } from "../data/encode/encoding.ts";
+import type { TargetFacts } from "../engine/metrics/metric.ts";
+import type { Plan } from "../engine/plan/model.ts";
+import { stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { divergenceOf } from "../engine/crew/outcome.ts";
 import type { KernelChoice } from "../engine/kernels/native.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
@@ -91,7 +94,7 @@ class ShardTraining {
   readonly #plans = new Map<string, Omit<PackJob, "job">>();
   readonly #layers = new WeakMap<object, ModelNotes["layers"]>();
   /** The rows of the last model. Those of another seed are the same. */
-  #rows: { readonly key: number; readonly fold: number; readonly encoded: Encoded | ModelError } | null = null;
+  #rows: { readonly key: number; readonly fold: number; readonly encoded: EncodedRows | ModelError } | null = null;
   #turnedAt = performance.now();
 
   constructor(shard: Shard, writer: ShardWriter, hooks: ShardHooks) {
@@ -171,9 +174,13 @@ class ShardTraining {
     const data = modelData(spec, key, place.fold);
     const encoded = await this.#encode(place, data);
     if ("code" in encoded) return { entry: { ...entry, error: encoded }, work: null };
-    const job = trainingJob(modelSpec(this.#spec, data, place, encoded.data.trainRows.length), encoded.data);
+    const own = modelSpec(this.#spec, data, place, encoded.data.trainRows.length);
+    const job = trainingJob(own, encoded.data);
     try {
-      return { entry, work: { job, ...this.#planned(job), encoding: encoded.encoding } };
+      const planned = this.#planned(job);
+      const faults = rowsFaults(own, job, planned.plan, encoded.validated);
+      if (faults.length > 0) return skipped(entry, "invalid_spec", faultsText(faults));
+      return { entry, work: { job, ...planned, encoding: encoded.encoding } };
     } catch (error) {
       if (!(error instanceof PlanError)) throw error;
       return skipped(entry, "invalid_spec", faultsText(error.faults));
@@ -193,7 +200,7 @@ class ShardTraining {
     return { plan, key };
   }
 
-  async #encode({ key, fold }: ModelPlace, data: SetSpec["data"]): Promise<Encoded | ModelError> {
+  async #encode({ key, fold }: ModelPlace, data: SetSpec["data"]): Promise<EncodedRows | ModelError> {
     if (this.#rows?.key === key && this.#rows.fold === fold) return this.#rows.encoded;
     const encoded = await encodeRows(this.#tables.of(key), { ...this.#input, data }).catch((error: unknown) => {
       if (!(error instanceof Unfit)) throw error;
@@ -217,6 +224,16 @@ class ShardTraining {
 function thoseThatEnd(detectors: SetSpec["detectors"]): SetSpec["detectors"] {
   const ending = Object.entries(detectors).filter(([, { policy }]) => policy !== "warn");
   return Object.fromEntries(ending) as SetSpec["detectors"];
+}
+
+/** What a plain job would be told when it is posted. */
+function rowsFaults(spec: TrainingSpec, { training, data }: TrainingJob, plan: Plan, targets: TargetFacts | null) {
+  const steps = training.epochs * stepsPerEpoch(training, data.trainRows.length);
+  const facts = { targets, isScored: plan.scoresPerTarget > 0 };
+  return [
+    ...averagingFaults(spec.training, steps),
+    ...undefinedFaults(spec, data.target.classes?.length ?? null, facts),
+  ];
 }
 
 function entryOf(number: number, key: Key, { fold, seed }: ModelPlace, rows: number): ModelEntry {

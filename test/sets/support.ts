@@ -6,8 +6,11 @@ import { onTestFinished } from "vitest";
 import { withDerived } from "../../src/contract/resolve/derived.ts";
 import { Spec } from "../../src/contract/schema/spec.ts";
 import { trainingJob } from "../../src/contract/training-job.ts";
-import { encode } from "../../src/data/encode/encoding-cache.ts";
-import type { Encoded } from "../../src/data/encode/encoding.ts";
+import { encode, measure } from "../../src/data/encode/encoding-cache.ts";
+import { planFor } from "../../src/engine/crew/load.ts";
+import { keptModels, modelFile } from "../../src/engine/state/model-files.ts";
+import type { Fault } from "../../src/contract/resolve/faults.ts";
+import { averagingFaults, undefinedFaults } from "../../src/contract/resolve/rows-faults.ts";
 import { divergenceOf } from "../../src/engine/crew/outcome.ts";
 import { stepsPerEpoch } from "../../src/engine/job.ts";
 import { nativeSets, type KernelChoice } from "../../src/engine/kernels/native.ts";
@@ -15,7 +18,7 @@ import { targetsOf } from "../../src/engine/losses/targets.ts";
 import { takenBy } from "../../src/engine/plan/taken.ts";
 import { partitionTable, type PartitionedTable } from "../../src/sets/partitioned-table.ts";
 import { ShardFile, type ShardModel } from "../../src/sets/shard-file.ts";
-import { trainShard, type Shard } from "../../src/sets/train-shard.ts";
+import { trainShard, type Shard, type ShardHooks } from "../../src/sets/train-shard.ts";
 import { dataset } from "../data/support.ts";
 import { train } from "../support/training.ts";
 
@@ -46,17 +49,12 @@ export function noise(seed: number): () => number {
 }
 
 /** The path of the columns of a table. */
-export async function tableOf(csv: string): Promise<string> {
-  const { files, content } = await dataset(csv);
-  return files.columnsPath(content);
+export async function tableOf(content: string | Buffer): Promise<string> {
+  const { files, content: read } = await dataset(content);
+  return files.columnsPath(read);
 }
 
 export const choices: readonly KernelChoice[] = nativeSets().length > 0 ? ["wasm", "native"] : ["wasm"];
-
-export interface Trained {
-  readonly models: readonly ShardModel[];
-  readonly sha256: readonly string[];
-}
 
 export async function directory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "rappel-sets-"));
@@ -70,6 +68,7 @@ export async function trainSet(
   spec: Spec,
   cuts: readonly number[] = [],
   kernels: KernelChoice = "wasm",
+  hooks: ShardHooks = { async turn() {}, ended() {} },
 ): Promise<{ paths: string[]; table: PartitionedTable }> {
   const table = await partitionTable(path, spec.data);
   const { validation } = spec.data;
@@ -81,7 +80,7 @@ export async function trainSet(
   for (const [i, end] of ends.entries()) {
     const shard: Shard = { spec, table, shape, from: ends[i - 1] ?? 0, to: end, inherited: null, kernels };
     const file = join(to, `${i}`);
-    await trainShard(shard, file, { turn: async () => {}, ended() {} });
+    await trainShard(shard, file, hooks);
     paths.push(file);
   }
   return { paths, table };
@@ -98,16 +97,38 @@ export async function modelsIn(paths: readonly string[]): Promise<ShardModel[]> 
 }
 
 /** What a plain job gives on rows that were encoded for it alone, as a crew trains it. */
-export async function plain(path: string, given: Spec) {
-  const { loss, model } = given;
-  const { data, encoding }: Encoded = await encode(path, given.data, targetsOf(loss), takenBy(model.layers));
-  const perEpoch = stepsPerEpoch(given.training, data.trainRows.length);
-  const spec = withDerived(given, { total: perEpoch * given.training.epochs, perEpoch });
-  const { outcome, weights, state } = await train(trainingJob(spec, data), { kernels: "wasm" });
-  if (outcome.type === "diverged")
-    return { status: "failed", error: { code: "diverged", ...divergenceOf(outcome), step: outcome.step } };
+export async function plain(path: string, asked: Spec) {
+  const { loss, model } = asked;
+  const [targets, takes] = [targetsOf(loss), takenBy(model.layers)];
+  const measured = await measure(path, asked.data, targets, takes);
+  if ("faults" in measured) return refused(measured.faults);
+  const { train: rows, validated } = measured.sizes;
+  const { data, encoding } = await encode(path, asked.data, targets, takes);
+  const { batch_size: batch } = asked.training;
+  const training = { ...asked.training, batch_size: batch === "full" ? batch : Math.min(batch, rows) };
+  const perEpoch = stepsPerEpoch(training, rows);
+  const total = perEpoch * training.epochs;
+  const spec = withDerived({ ...asked, training }, { total, perEpoch });
+  const job = trainingJob(spec, data);
+  const facts = { targets: validated, isScored: planFor(job, 1).scoresPerTarget > 0 };
+  const classes = data.target.classes?.length ?? null;
+  const faults = [...averagingFaults(training, total), ...undefinedFaults(spec, classes, facts)];
+  if (faults.length > 0) return refused(faults);
+  const { outcome, weights, state } = await train(job, { kernels: "wasm" });
   if (outcome.type === "stopped") throw new Error("nobody stopped it");
-  const { step: steps, epochs, metrics, best, type: stop_reason } = outcome;
-  const json = JSON.parse(JSON.stringify({ metrics, encoding })) as object;
-  return { status: "succeeded", error: null, weights, steps, epochs, best, stop_reason, ...json, state };
+  if (outcome.type === "diverged")
+    return { status: "failed" as const, error: { code: "diverged", ...divergenceOf(outcome), step: outcome.step } };
+  const { step: steps, epochs, best, type: stop_reason } = outcome;
+  const kept = keptModels(job.keepBest, best).includes("best");
+  const bestWeights = kept ? modelFile(state!.bytes, "best").sha256 : null;
+  const metrics = throughJson(outcome.metrics);
+  const ended = { steps, epochs, best, stop_reason, metrics, encoding: throughJson(encoding) };
+  return { status: "succeeded" as const, error: null, weights, bestWeights, ...ended };
 }
+
+function refused(faults: readonly Fault[]) {
+  const message = faults.map(({ pointer, message: why }) => `${pointer} ${why}.`).join(" ");
+  return { status: "skipped" as const, error: { code: "invalid_spec", message, suggestion: null, step: null } };
+}
+
+const throughJson = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;

@@ -9,11 +9,10 @@
  */
 import { setImmediate as turn } from "node:timers/promises";
 import type { Inherited } from "../../data/encode/encoding.ts";
-import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { stepsPerEpoch } from "../../engine/job.ts";
 import { checkSchedule } from "../../engine/schedules/check.ts";
-import { metricsUnder, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
+import { metricsUnder, modeFault } from "../../engine/metrics/metrics.ts";
 import type { Direction } from "../../engine/metrics/metric.ts";
 import { spanNotes, spanOf, withoutSpan } from "../../engine/schedules/span.ts";
 import { outputNotes } from "../../engine/plan/outputs.ts";
@@ -38,6 +37,7 @@ import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
 import { setFaults } from "./model-set.ts";
+import { averagingFaults, undefinedFaults } from "./rows-faults.ts";
 import { UNBOUNDED } from "./present.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { Spec, type ResolvedSpec } from "../schema/spec.ts";
@@ -143,7 +143,10 @@ async function planJob(
   const plan = table && planWith(parts, table, context, faults);
   // To plan so many layers is a piece of work of its own, and so is what follows.
   if (plan && plan.nodes.length > MANY_LAYERS) await turn();
-  if (table && plan) faults.push(...undefinedFaults(parts, table, plan), ...observeFaults(parts, table, plan));
+  if (table && plan) {
+    const facts = { targets: table.sizes.validated, isScored: plan.scoresPerTarget > 0 };
+    faults.push(...undefinedFaults(parts, table.classes?.length ?? null, facts), ...observeFaults(parts, table, plan));
+  }
   // A fork begins with its checkpoint, whatever its parent began with.
   const init = forkOf === null ? parts.init : null;
   const start = plan && init ? await startOf(init, stateEntries(plan), context, faults) : null;
@@ -211,19 +214,6 @@ function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
   return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
 }
 
-/**
- * Faults of metrics that something depends on, but which are undefined on the rows that validate.
- */
-function undefinedFaults(parts: Partial<Spec>, { classes, sizes: { validated } }: Table, plan: Plan): Fault[] {
-  return watchedMetrics(parts).flatMap(({ metric, pointer, by }) => {
-    const why = whyUndefined(metric, classes?.length ?? null, {
-      targets: validated,
-      isScored: plan.scoresPerTarget > 0,
-    });
-    return why === null ? [] : [{ pointer, message: `names ${metric}, which ${by} cannot use: ${why}` }];
-  });
-}
-
 function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
   if (!schedule) return [];
   return checkSchedule(schedule, optimizer ?? null).map(({ option, message }) => ({
@@ -253,10 +243,7 @@ function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table
     const message = `must be at least ${least} for ${steps} steps, or null`;
     faults.push({ pointer: "/training/log_every_steps", message });
   }
-  if (training.averaging && averagesBy(training.averaging, steps) === 0) {
-    const message = `leaves no step to average: the job has ${steps}`;
-    faults.push({ pointer: "/training/averaging/start_step", message });
-  }
+  faults.push(...averagingFaults(training, steps));
   return faults;
 }
 

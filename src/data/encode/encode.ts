@@ -9,6 +9,7 @@
  */
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import { size } from "../../engine/member/shape.ts";
+import type { TargetFacts } from "../../engine/metrics/metric.ts";
 import type { TargetKind } from "../../engine/training.ts";
 import type { TablePath } from "../beside.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
@@ -127,15 +128,21 @@ export class Unfit extends Error {
 
 /** @throws Unfit, which earlier checks should have prevented */
 export function encodeFile(input: EncodeInput): Promise<Encoded> {
-  return ViewedFile.with(input.table, input.data, (file) => encodeRows(file, input));
+  return ViewedFile.with(input.table, input.data, async (file) => {
+    const { data, encoding } = await encodeRows(file, input);
+    return { data, encoding };
+  });
 }
 
+/** `validated`: facts on the targets of the rows that validate; null of a language. */
+export type EncodedRows = Encoded & { readonly validated: TargetFacts | null };
+
 /** The same for a table that is open. @throws Unfit */
-export async function encodeRows(file: ViewedFile, input: Omit<EncodeInput, "table">): Promise<Encoded> {
+export async function encodeRows(file: ViewedFile, input: Omit<EncodeInput, "table">): Promise<EncodedRows> {
   const { data, targets, inherited } = input;
   if (hasText(data) && isLanguage(data)) {
     assertFits(checkData(file.content, data, targets));
-    return await encodeText(file, data, inherited);
+    return { ...(await encodeText(file, data, inherited)), validated: null };
   }
   const { encoding, target, samples } = await encodingOf(file, input);
   const inputs = [];
@@ -143,8 +150,11 @@ export async function encodeRows(file: ViewedFile, input: Omit<EncodeInput, "tab
   const shifted = shiftTargets(applyTarget(target, encoding.target, file.rows), samples.ahead);
   const { train: trainRows, valid: validRows, test: testRows } = samples.samples;
   const weights = await weightsOf(samples.file, target, { data, train: trainRows, ahead: samples.ahead });
-  return { data: { inputs, ...shifted, ...weights, trainRows, validRows, testRows }, encoding };
+  const { validated } = targetFacts(target, targets, NO_ROWS, targetRows(validRows, samples.ahead));
+  return { data: { inputs, ...shifted, ...weights, trainRows, validRows, testRows }, encoding, validated };
 }
+
+const NO_ROWS = new Int32Array(0);
 
 /** The encoding of a job whose model has not been stored. @throws as encodeFile */
 export function fitFile(input: EncodeInput): Promise<Encoding> {
@@ -157,11 +167,12 @@ export function fitFile(input: EncodeInput): Promise<Encoding> {
 async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: Omit<EncodeInput, "table">) {
   assertFits(checkData(file.content, data, targets));
   const samples = await samplesOf(file, data);
+  assertFits(samples.faults);
   const { file: ordered, rows } = samples;
   const { train, valid, test } = samples.samples;
   const measured = await measureAny(ordered, { data, takes, inherited }, rows);
   const sizes = { train: train.length, valid: valid.length, test: test.length, width: measured.width };
-  assertFits([...samples.faults, ...checkSizes(sizes, data), ...measured.faults]);
+  assertFits([...checkSizes(sizes, data), ...measured.faults]);
   const target = await readTarget(ordered, data, targets, inherited?.target?.classes);
   const fitted = async () => {
     if (hasText(data)) return [await fitRowText(ordered, data, rows.train, inherited)];
