@@ -1,7 +1,7 @@
 import type { KernelChoice } from "../src/engine/kernels/native.ts";
 import type { ColumnSummary } from "../src/data/dataset.ts";
 import { FIRST_READING } from "../src/data/reading.ts";
-import type { PartitionedTable } from "../src/sets/partitioned-table.ts";
+import type { PartitionedTable } from "../src/data/encode/partitioned-table.ts";
 
 /* The set of bench/sets.ts, as its threads get it. */
 

@@ -20,10 +20,11 @@ export const loops = {
   heartbeat: "renewing a lease",
   room: "storing a model, for which Redis has no room",
   dataset: "fetching a dataset from the API",
-  result: "sending the result of a prediction to the API",
+  result: "sending a result to the API",
   delivery: "taking a delivery from the queue",
   presence: "reporting that this worker is alive",
   reconcile: "repairing what dead processes left behind",
+  sets: "putting the results of model sets together",
   archive: "moving ended jobs into the archive",
   webhook_outbox: "handing events on to be sent to webhooks",
 } as const;

@@ -16,6 +16,7 @@ import { diskFault } from "./disk-fault.ts";
 import { DatasetFiles } from "./data/files/dataset-files.ts";
 import type { Logger } from "./log.ts";
 import { measureProcess } from "./meters.ts";
+import { SetEnds } from "./set-ends.ts";
 import { StoreEpoch } from "./store-epoch.ts";
 import { Control } from "./queue/control.ts";
 import { WakeUps } from "./queue/wake-ups.ts";
@@ -199,6 +200,8 @@ async function openApi(
   }, SWEEP_MS);
   closers.push(() => clearInterval(sweeps));
   const news = new News(redis.connect(PATIENT));
+  const setEnds = new SetEnds({ store, files, queue, news, log, isSafe });
+  closers.push(() => setEnds.close());
   const predictor = new Predictor({ threads: config.predictThreads, maxModelBytes: config.predictMaxBytes });
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
   const app = await buildApp({

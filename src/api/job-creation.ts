@@ -173,11 +173,11 @@ async function recordWith(
 ): Promise<Created | Replayed> {
   const { inline, ...data } = spec.data;
   const ids = kept === null ? datasetIds(data) : [kept.record.id];
-  const { arithmeticVersion, totalSteps, stateBytes, memoryBytes, workMs, warnings, inherited, told } = resolved;
+  const { arithmeticVersion, totalSteps, stateBytes, memoryBytes, workMs, warnings, set, inherited, told } = resolved;
   const weightsId = job.start !== null && spec.init !== null && "weights" in spec.init ? spec.init.weights : null;
   const sizes = { totalSteps, stateBytes, memoryBytes, workMs };
   const trace = traceContext?.() ?? null;
-  const rest = { datasetIds: ids, weightsId, arithmeticVersion, ...sizes, warnings, inherited, told, trace };
+  const rest = { datasetIds: ids, weightsId, arithmeticVersion, ...sizes, warnings, set, inherited, told, trace };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.

@@ -2,10 +2,11 @@
 import type { Services } from "./services.ts";
 
 /**
- * Removes the results that no record refers to, unless they are young: a worker keeps a file before
- * it records that. Records go without their files when they are old (src/queue/reconciler.ts).
+ * Removes the results of predictions and model sets that no record refers to, unless they are
+ * young: a worker keeps a file before it records that. Records go without their files when they are
+ * old (src/queue/reconciler.ts).
  */
 export async function sweepResults({ store, files }: Pick<Services, "store" | "files">): Promise<void> {
-  const unknown = await store.predictions.withoutResult(await files.results.list());
+  const unknown = await store.withoutResult(await files.results.list());
   await files.results.removeAbandoned(unknown);
 }

@@ -11,6 +11,7 @@ import { noSuchJob } from "./routes/jobs.ts";
 export async function succeeded(store: Store, owner: string, id: string): Promise<Job> {
   const found = await store.jobs.get(owner, id);
   if (found === null) throw noSuchJob();
+  if (found.models !== null) throw notFound("This job is a set of models: read /models of it.");
   assertSucceeded(found.status);
   return found;
 }

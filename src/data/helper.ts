@@ -5,7 +5,10 @@ import { curveOf } from "../engine/schedules/curve.ts";
 import { dataBytes } from "../engine/training.ts";
 import { batchOrder } from "./encode/batch-order.ts";
 import { encodeFile, fitFile, measureFile } from "./encode/encode.ts";
-import type { Encoded } from "./encode/encoding.ts";
+import type { TablePath } from "./beside.ts";
+import type { DataSpec, Encoded } from "./encode/encoding.ts";
+import { keySizes } from "./encode/key-sizes.ts";
+import { partitionTable } from "./encode/partitioned-table.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
 import { previewFile } from "./preview.ts";
@@ -20,6 +23,8 @@ const tasks = {
   encodeFile,
   fitFile,
   measureFile,
+  keySizes,
+  partitionTable: ({ table, data }: { table: TablePath; data: DataSpec }) => partitionTable(table, data),
   batchOrder,
   describeWeights,
   takeWeights,

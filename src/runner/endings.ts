@@ -16,6 +16,7 @@ import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
 import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
+import type { ShardResult } from "../store/sets.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
 import type { JobFailure } from "./failures.ts";
@@ -124,6 +125,12 @@ export class Endings {
     await this.#finish({ status: "succeeded", result, progress }, [
       { type: "succeeded", message, step: null, data: { ...result } },
     ]);
+  }
+
+  /** Ends a shard of a set, whose results are kept. */
+  async trained({ succeeded, failed, skipped, bytes }: ShardResult): Promise<void> {
+    const result = { succeeded, failed, skipped, bytes };
+    await this.#finish({ status: "succeeded", result, progress: null }, []);
   }
 
   async #succeed(

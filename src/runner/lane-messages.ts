@@ -1,13 +1,9 @@
 /** What the main thread and the thread of a lane send each other. */
 import type { JobStatus } from "../contract/wire/job.ts";
-import type { Encoded } from "../data/encode/encoding.ts";
-import { DatasetUnreachable } from "../data/files/cache.ts";
-import { isShortage, MemoryShortage } from "../engine/crew/shortage.ts";
 import type { MeterCall } from "../meters.ts";
 import type { Claimed, Taken } from "../store/taken.ts";
 import type { Retrying } from "../retries.ts";
-import { JobFailure } from "./failures.ts";
-import type { WantedData } from "./prepare.ts";
+import type { Answer, Question } from "./questions.ts";
 import type { RunEnd } from "./running.ts";
 import type { TraceCall } from "./trace.ts";
 
@@ -37,11 +33,11 @@ export type LaneRequest =
   | { readonly type: "status"; readonly jobId: string; readonly status: JobStatus }
   | { readonly type: "check" }
   | { readonly type: "shutdown" }
-  | { readonly type: "data"; readonly id: number; readonly answer: DataAnswer };
+  | { readonly type: "answer"; readonly id: number; readonly answer: Answer };
 
 export type LaneMessage =
   | ({ readonly type: "ended" } & Ended)
-  | { readonly type: "wanted"; readonly id: number; readonly owner: string; readonly wanted: WantedData }
+  | { readonly type: "asked"; readonly id: number; readonly question: Question }
   /** The loops of the thread that fail at the moment (retries.ts), whenever that changes. */
   | { readonly type: "retrying"; readonly loops: readonly Retrying[]; readonly meters: readonly MeterCall[] };
 
@@ -54,32 +50,4 @@ export interface Ended {
   readonly passed: number;
   readonly meters: readonly MeterCall[];
   readonly trace: readonly TraceCall[];
-}
-
-/** The data of a job, or why they cannot be read. Errors lose their class on the way. */
-export type DataAnswer =
-  | { readonly encoded: Encoded }
-  | { readonly failure: Pick<JobFailure, "code" | "message" | "suggestion" | "step"> }
-  | { readonly unreachable: string }
-  | { readonly shortage: string }
-  | { readonly error: Error };
-
-export function answerOf(error: unknown): DataAnswer {
-  if (error instanceof JobFailure) {
-    const { code, message, suggestion, step } = error;
-    return { failure: { code, message, suggestion, step } };
-  }
-  if (error instanceof DatasetUnreachable) return { unreachable: error.message };
-  if (isShortage(error)) return { shortage: (error as Error).message };
-  return { error: error as Error };
-}
-
-/** @throws what `answerOf` was told */
-export function encodedIn(answer: DataAnswer): Encoded {
-  if ("encoded" in answer) return answer.encoded;
-  if ("unreachable" in answer) throw new DatasetUnreachable(answer.unreachable);
-  if ("shortage" in answer) throw new MemoryShortage(answer.shortage);
-  if ("error" in answer) throw answer.error;
-  const { code, message, suggestion, step } = answer.failure;
-  throw new JobFailure(code, message, suggestion, step);
 }

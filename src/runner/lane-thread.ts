@@ -15,7 +15,12 @@ import type { Claimed, Place, Taken } from "../store/taken.ts";
 import { Following } from "./following.ts";
 import { LaneDatasets } from "./lane-datasets.ts";
 import { SMALL_MS, type Batch, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
+import type { Finish } from "./endings.ts";
+import type { RunOptions } from "./options.ts";
+import { Asking } from "./questions.ts";
 import { Run } from "./run.ts";
+import { ShardRun } from "./shard-run.ts";
+import { isShard } from "../store/sets.ts";
 import type { RunEnd } from "./running.ts";
 import { recordedTrace, type TraceCall } from "./trace.ts";
 
@@ -34,10 +39,11 @@ class LaneThread {
   readonly #log: Logger;
   readonly #port: MessagePort;
   readonly #data: LaneData;
+  readonly #main: Asking;
   readonly #datasets: LaneDatasets;
   readonly #takeMeters = recordMeters();
   readonly #hands: Hands;
-  #run: Run | null = null;
+  #run: Run | ShardRun | null = null;
   /** The claimed jobs that have not begun, and how many the batch has had; null: it has ended. */
   #batch: { readonly waiting: Claimed[]; claimed: number } | null = null;
   /** Whether loops failed at the last beat. */
@@ -49,7 +55,8 @@ class LaneThread {
     this.#log = log;
     this.#port = port;
     this.#data = data;
-    this.#datasets = new LaneDatasets(port);
+    this.#main = new Asking(port);
+    this.#datasets = new LaneDatasets(this.#main);
     this.#hands = { ...inline, train: (task) => this.#train(task) };
     workHere();
     this.#beat();
@@ -74,8 +81,8 @@ class LaneThread {
         this.#closing.abort();
         this.#run?.shutdown();
         break;
-      case "data":
-        this.#datasets.answered(request.id, request.answer);
+      case "answer":
+        this.#main.answered(request.id, request.answer);
     }
   }
 
@@ -112,20 +119,7 @@ class LaneThread {
     const trace: TraceCall[] = [];
     const life = { gone: this.#closing.signal, log: this.#log };
     const following = new Following(this.#store, waiting, () => this.#place(), life);
-    const run = new Run(this.#store.lease(taken.hold), {
-      store: this.#store,
-      work: taken.work,
-      cache: null,
-      leaseMs: this.#data.leaseMs,
-      threads: { take: () => 1, giveBack() {} },
-      log: this.#log,
-      trace: () => recordedTrace(trace),
-      alone: () => this.#alone(),
-      committed() {},
-      readData: (owner, wanted) => this.#datasets.read(owner, wanted),
-      hands: this.#hands,
-      finish: (lease, ...ended) => following.beginAt(lease, ...ended),
-    });
+    const run = this.#runOf(taken, following, trace);
     this.#run = run;
     if (this.#closing.signal.aborted) run.shutdown();
     const end = await this.#execute(run);
@@ -138,7 +132,30 @@ class LaneThread {
     return next;
   }
 
-  async #execute(run: Run): Promise<RunEnd> {
+  #runOf({ hold, work }: Taken, following: Following, trace: TraceCall[]): Run | ShardRun {
+    const options: RunOptions = {
+      store: this.#store,
+      cache: null,
+      leaseMs: this.#data.leaseMs,
+      threads: { take: () => 1, giveBack() {} },
+      log: this.#log,
+      trace: () => recordedTrace(trace),
+      alone: () => this.#alone(),
+      committed() {},
+    };
+    const lease = this.#store.lease(hold);
+    const finish: Finish = (...ended) => following.beginAt(lease, ...ended);
+    if (isShard(hold.jobId)) return new ShardRun(lease, options, this.#main, finish);
+    return new Run(lease, {
+      ...options,
+      work,
+      readData: (owner, wanted) => this.#datasets.read(owner, wanted),
+      hands: this.#hands,
+      finish: (_lease, ...ended) => finish(...ended),
+    });
+  }
+
+  async #execute(run: Run | ShardRun): Promise<RunEnd> {
     try {
       return await run.execute();
     } catch (error) {
@@ -156,7 +173,7 @@ class LaneThread {
     const before = process.threadCpuUsage();
     const look = setInterval(() => {
       const { user, system } = process.threadCpuUsage(before);
-      if (user + system >= SMALL_MS * 1000) this.#run?.move();
+      if (user + system >= SMALL_MS * 1000 && this.#run instanceof Run) this.#run.move();
     }, LOOK_MS);
     await inline.train(task);
     clearInterval(look);

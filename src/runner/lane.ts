@@ -23,9 +23,12 @@ import { replayMeters } from "../meters.ts";
 import type { Lease } from "../store/lease.ts";
 import { retryingElsewhere } from "../retries.ts";
 import { isPrediction } from "../store/predictions.ts";
+import { isShard } from "../store/sets.ts";
 import type { Taken } from "../store/taken.ts";
 import type { HeldJobs } from "./held-jobs.ts";
-import { answerOf, SMALL_MS, type Ended, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
+import { SMALL_MS, type Ended, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
+import { answerOf, type Question, type Questions } from "./questions.ts";
+import { partitionedTable } from "./tables.ts";
 import { readFrom, type ReadData, type Sources } from "./prepare.ts";
 import type { RunEnd, Running } from "./running.ts";
 import { Standstill } from "./standstill.ts";
@@ -39,8 +42,9 @@ const SMALL_BYTES = 32 * 2 ** 20;
 const STILL_MS = 60_000;
 const LOOK_MS = 1000;
 
-/** Whether a job that has begun goes to a lane. */
+/** Whether a job that has begun goes to a lane. Shards of sets always do. */
 export function isSmall({ hold, alone, workMs, memoryBytes }: Taken): boolean {
+  if (isShard(hold.jobId)) return true;
   const short = workMs !== null && workMs < SMALL_MS && memoryBytes <= SMALL_BYTES;
   return short && !alone && !isPrediction(hold.jobId);
 }
@@ -108,7 +112,7 @@ export class Lane {
   }
 
   #hear(message: LaneMessage): void {
-    if (message.type === "wanted") return void this.#answer(message);
+    if (message.type === "asked") return void this.#answer(message);
     replayMeters(message.meters);
     if (message.type === "retrying") return this.#died === null ? retryingElsewhere(this, message.loops) : undefined;
     if (this.#waiting === null) this.#ended.push(message);
@@ -116,10 +120,21 @@ export class Lane {
     this.#waiting = null;
   }
 
-  async #answer({ id, owner, wanted }: Extract<LaneMessage, { type: "wanted" }>): Promise<void> {
+  async #answer({ id, question }: Extract<LaneMessage, { type: "asked" }>): Promise<void> {
+    const answer = await this.#find(question).then((value) => ({ value }), answerOf);
+    this.send({ type: "answer", id, answer });
+  }
+
+  async #find({ what, ask }: Question): Promise<Questions[Question["what"]]["answer"]> {
     const life = { gone: this.#closed.signal, log: this.options.log };
-    const answer = await this.#read(owner, wanted, life).then((encoded) => ({ encoded }), answerOf);
-    this.send({ type: "data", id, answer });
+    if (what === "data") return await this.#read(ask.owner, ask.wanted, life);
+    const { files, cache } = this.options;
+    if (what === "shard") {
+      const table = await partitionedTable(ask.owner, ask.wanted, this.options, life);
+      return { table, path: files.results.begin(ask.id).path };
+    }
+    await (cache === null ? files.results.keep(ask) : cache.send(ask));
+    return null;
   }
 
   #look(): void {

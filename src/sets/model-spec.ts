@@ -5,15 +5,12 @@
 import { withDerived } from "../contract/resolve/derived.ts";
 import type { Spec } from "../contract/schema/spec.ts";
 import type { TrainingSpec } from "../contract/training-job.ts";
-import type { WhereValue } from "../data/encode/where.ts";
+import type { Key } from "../data/encode/keys.ts";
 import { stepsPerEpoch } from "../engine/job.ts";
 import type { ModelPlace } from "./numbering.ts";
 
 /** The part of a set's spec that says what its models are. */
 export type SetSpec = Omit<TrainingSpec, "training"> & Pick<Spec, "training">;
-
-/** The values that the rows of a model have in the columns of `partition_by`. */
-export type Key = Readonly<Record<string, WhereValue>>;
 
 /** The `data` of a model. @param key none if the set is not partitioned */
 export function modelData({ data }: SetSpec, key: Key, fold: number): SetSpec["data"] {

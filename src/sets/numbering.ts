@@ -1,13 +1,14 @@
+import { foldsOf, type SetShape } from "../contract/resolve/set-shape.ts";
+import type { Spec } from "../contract/schema/spec.ts";
+
 /*
  * The numbers of the models of a set: by key, then by fold, then by seed. Keys are in ascending
  * order. A set that is not partitioned has one key, and one without folds has one fold.
  */
 
-/** How many of each a set has; each at least 1. */
-export interface SetShape {
-  readonly keys: number;
-  readonly folds: number;
-  readonly seeds: number;
+/** The shape of a set whose rows have so many keys. */
+export function shapeOf({ data, training }: Pick<Spec, "data" | "training">, keys: number): SetShape {
+  return { keys, folds: foldsOf(data), seeds: training.seeds };
 }
 
 /** Which key, fold and seed a model has, each counted from 0. */
@@ -15,10 +16,6 @@ export interface ModelPlace {
   readonly key: number;
   readonly fold: number;
   readonly seed: number;
-}
-
-export function modelCount({ keys, folds, seeds }: SetShape): number {
-  return keys * folds * seeds;
 }
 
 export function placeOf({ folds, seeds }: SetShape, model: number): ModelPlace {

@@ -19,9 +19,9 @@ import { open, type FileHandle } from "node:fs/promises";
 import { notesOn, type ModelNotes } from "../contract/model-notes.ts";
 import type { Encoding } from "../data/encode/encoding.ts";
 import { DamagedFile } from "../data/files/disk.ts";
+import type { Key } from "../data/encode/keys.ts";
 import type { Which } from "../engine/state/model-files.ts";
 import type { HashedFile, Progress, StopReason } from "../engine/state/state.ts";
-import type { Key } from "./model-spec.ts";
 import { readAt } from "./read-at.ts";
 import { Forms, together, type Form } from "./numbers-apart.ts";
 

@@ -1,13 +1,24 @@
 /** Ends a set: makes its index and its result of the files of the shards. */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { distributionOf, type Distribution } from "./distribution.ts";
 import { IndexWriter, metricColumn, SetIndex } from "./set-index.ts";
-import { ShardFile, type ModelStatus } from "./shard-file.ts";
+import { ShardFile, type ModelEntry, type ModelStatus } from "./shard-file.ts";
 
-export interface SetResult {
+export interface SetResult extends Trained {
+  /** Of all files, the index included. */
+  readonly bytes: number;
   readonly models: { readonly total: number } & Readonly<Record<ModelStatus, number>>;
   /** The means over the models that succeeded and have the metric. */
   readonly metrics: Readonly<Record<string, number>>;
   readonly distribution: Readonly<Record<string, Distribution>>;
+}
+
+interface Trained {
+  /** SHA-256 of a line for each model that succeeded: its number and its own hash. */
+  readonly weights_sha256: string;
+  /** Of all models together. */
+  readonly steps: number;
 }
 
 /**
@@ -17,26 +28,40 @@ export interface SetResult {
  * @throws DamagedFile
  */
 export async function summarize(paths: readonly string[], indexPath: string): Promise<SetResult> {
+  const trained = await writeIndex(paths, indexPath);
+  const sizes = await Promise.all([...paths, indexPath].map(async (path) => (await stat(path)).size));
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  return { ...trained, bytes, ...(await resultOf(indexPath)) };
+}
+
+async function writeIndex(paths: readonly string[], indexPath: string): Promise<Trained> {
   const writer = await IndexWriter.create(indexPath);
+  const weights = createHash("sha256");
+  let steps = 0;
   try {
-    for (const path of paths) await addShard(writer, path);
+    for (const path of paths)
+      for await (const entry of entriesOf(path)) {
+        await writer.add(entry);
+        steps += entry.steps ?? 0;
+        if (entry.status === "succeeded") weights.update(`${entry.number} ${entry.weights_sha256}\n`);
+      }
     await writer.end();
   } finally {
     await writer.close();
   }
-  return await resultOf(indexPath);
+  return { weights_sha256: weights.digest("hex"), steps };
 }
 
-async function addShard(writer: IndexWriter, path: string): Promise<void> {
+async function* entriesOf(path: string): AsyncGenerator<ModelEntry> {
   const file = await ShardFile.open(path);
   try {
-    for await (const { entry } of file.models()) await writer.add(entry);
+    for await (const { entry } of file.models()) yield entry;
   } finally {
     await file.close();
   }
 }
 
-async function resultOf(indexPath: string): Promise<SetResult> {
+async function resultOf(indexPath: string): Promise<Omit<SetResult, keyof Trained | "bytes">> {
   const index = await SetIndex.open(indexPath);
   try {
     const distribution: Record<string, Distribution> = {};

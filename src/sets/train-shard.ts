@@ -22,9 +22,11 @@ import type { Trained } from "../engine/pack/recorder.ts";
 import { PlanError } from "../engine/plan/faults.ts";
 import { takenBy } from "../engine/plan/taken.ts";
 import { dataBytes } from "../engine/training.ts";
-import { modelData, modelSpec, type Key, type SetSpec } from "./model-spec.ts";
-import { placeOf, type ModelPlace, type SetShape } from "./numbering.ts";
-import { keyOf, KeyTables, rowsOfKey, type PartitionedTable } from "./partitioned-table.ts";
+import { modelData, modelSpec, type SetSpec } from "./model-spec.ts";
+import type { SetShape } from "../contract/resolve/set-shape.ts";
+import { placeOf, type ModelPlace } from "./numbering.ts";
+import type { Key } from "../data/encode/keys.ts";
+import { keyOf, KeyTables, rowsOfKey, type PartitionedTable } from "../data/encode/partitioned-table.ts";
 import { ShardWriter, type KeptModel, type ModelEntry, type ModelError } from "./shard-file.ts";
 
 /** How long it trains before the event loop has a turn. */

@@ -19,6 +19,8 @@
  *   by the time since when; they go before all turns
  * - `{rappel}:claim:<token>` (string): what lua/claim.lua answered to this claim; expires when the
  *   claim lapses
+ * - `{rappel}:concluding` (sorted set): record keys of the sets of models all of whose shards have
+ *   ended, by the time since when (lua/shared/set.lua)
  * - `{rappel}:alone` (string): the worker that waits to be idle, for a job that needs an idle one;
  *   expires
  * - `{rappel}:limits` (hash): what one owner may have: `waiting`, `running`, `dataset_bytes`,
@@ -40,8 +42,8 @@
  * - `{rappel}:files` (hash): name of a file → how many records of uploads of all owners refer to
  *   it. A SHA-256 alone → how many records without `columns_sha256` refer to both files of that
  *   name
- * - `{rappel}:results` (hash): prediction id → owner, for every prediction that may have a file of
- *   results
+ * - `{rappel}:results` (hash): id → owner, for every prediction, and every set of models, that may
+ *   have files of results
  * - `{rappel}:room` (hash): `promised`: bytes that open jobs may still take; `loose`: bytes of
  *   dropped blobs; `refused`: the smallest need that was refused, as long as there is no room for
  *   it
@@ -62,7 +64,7 @@
  *   bearer of the ticket may read
  * - `{rappel}:control` (channel): `<job id> <status>`: what is wanted of the run that has the job
  * - `{rappel}:news:<job id>` (channel): `event` or `progress`: what the followers of the job
- *   should read again
+ *   should read again; `{rappel}:news:sets`: a set can be concluded
  * - `{rappel}:deliveries:…`, `{rappel}:webhooks:…`: BullMQ's
  * - `{rappel}:owner:<owner>:jobs` (sorted set): ids of all jobs in the order of their names, which
  *   for ULIDs is the order of creation; behind them those of all predictions over datasets
@@ -82,6 +84,9 @@
  *   bytes
  * - `{rappel}:owner:<owner>:job:<id>` (hash): the record of a job, or of a prediction; its fields
  *   are in record.ts
+ * - `…:job:<id>.<number>` (hash): the record of an open shard of a set of models
+ * - `…:shards` (set), `…:todo` (list): of a set: numbers of its open shards, and of those that were
+ *   given back
  * - `…:events` (list): events, some of them packed (events.ts); an event's id is its position
  *   among all events, from 1
  * - `…:rows` (list): rows of metrics in packed slices (rows.ts), in the order of their steps
@@ -124,6 +129,7 @@ export const keys = {
   workers: `${hashTag}:workers`,
   worker: (id: string) => `${hashTag}:worker:${id}`,
   results: `${hashTag}:results`,
+  concluding: `${hashTag}:concluding`,
   room: `${hashTag}:room`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,

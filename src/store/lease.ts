@@ -23,6 +23,7 @@ import { packEvents } from "./events.ts";
 import { keys } from "./keys.ts";
 import { renew, type Blame } from "./renew.ts";
 import type { ModelRecord } from "./models.ts";
+import type { ShardResult } from "./sets.ts";
 import { placeFields, takenOf, type Claimed, type Hold, type Place, type Taken, type TakenAnswer } from "./taken.ts";
 import { type MetricRow, type NewEvent, type Origin, type ProgressReport, type RecordedChange } from "./record.ts";
 import { packRows, sliced } from "./rows.ts";
@@ -62,7 +63,7 @@ type Purpose = "state" | "final" | "best";
 
 export interface Ending {
   status: "succeeded" | "failed" | "cancelled";
-  result?: JobResult | PredictionResult;
+  result?: JobResult | PredictionResult | ShardResult;
   error?: Omit<JobError, "code"> & { code: JobError["code"] | PredictionFailureCode };
   model?: ModelRecord;
   state?: State;

@@ -23,6 +23,7 @@ const SHARED = [
   "shared/rows.lua",
   "shared/queue.lua",
   "shared/job.lua",
+  "shared/set.lua",
   "shared/begin.lua",
   "shared/call.lua",
 ];

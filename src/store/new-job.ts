@@ -3,6 +3,7 @@ import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import { SPEC_VERSION } from "../contract/schema/version.generated.ts";
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import type { Told } from "../contract/resolve/resolve.ts";
+import type { NewSet } from "../contract/resolve/model-set.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import type { Job } from "../contract/wire/job.ts";
 import type { IdempotencyUse } from "./idempotency.ts";
@@ -23,6 +24,8 @@ export interface NewJob {
   /** Milliseconds that one thread would train, estimated. */
   workMs: number;
   warnings: readonly Warning[];
+  /** Null: the job trains one model. */
+  set: NewSet | null;
   inherited: Inherited | null;
   /** The weights that it begins with; null: random ones, or those of its fork. */
   start: { bytes: Uint8Array; sha256: string } | null;
@@ -104,6 +107,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     state_bytes: job.stateBytes,
     memory_bytes: job.memoryBytes,
     work_ms: Math.ceil(job.workMs),
+    ...setFields(job.set),
     ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
     ...(job.inherited === null ? {} : { encoders: JSON.stringify(job.inherited) }),
     event_limits: JSON.stringify(room.eventLimits),
@@ -118,6 +122,22 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     ...(job.start === null ? {} : { init: 1 }),
     ...originFields(job),
     ...(fork?.progress ? { progress: JSON.stringify(fork.progress) } : {}),
+  };
+}
+
+function setFields(set: NewSet | null): Record<string, number> {
+  if (set === null) return {};
+  return {
+    shards: Math.ceil(set.models / set.shardModels),
+    next_shard: 0,
+    shards_ended: 0,
+    shard_models: set.shardModels,
+    shard_work_ms: Math.ceil(set.workMs),
+    shard_memory_bytes: set.memoryBytes,
+    models_succeeded: 0,
+    models_failed: 0,
+    models_skipped: 0,
+    set_bytes: 0,
   };
 }
 

@@ -142,13 +142,6 @@ export class Predictions {
     return outcome === "missing" || before === null ? null : { outcome, ...before };
   }
 
-  /** Those of the predictions, of any owner, that may have no file of results. */
-  async withoutResult(ids: readonly string[]): Promise<string[]> {
-    if (ids.length === 0) return [];
-    const owners = await this.#database.use((redis) => redis.hmget(keys.results, ...ids));
-    return ids.filter((_, i) => owners[i] === null);
-  }
-
   /** How many bytes the result may have of a prediction that runs; null: it does not run. */
   async expected(owner: string, id: string): Promise<number | null> {
     const [status, bytes] = await this.#database.use((redis) =>

@@ -48,6 +48,19 @@
  * - `model`: JSON (ModelRecord): the parts of the model's description that only the run knows, and
  *   what the model does on the rows that were held back
  *
+ * A set of models has besides (lua/shared/set.lua):
+ *
+ * - `shards`, `shards_ended`, `next_shard`: how many shards there are and have ended; the first
+ *   that has not been opened yet
+ * - `shard_models`, `shard_work_ms`, `shard_memory_bytes`: how many models a shard has, the last
+ *   one perhaps less, and what a shard takes
+ * - `models_succeeded`, `models_failed`, `models_skipped`: how many models have ended so;
+ *   `total_steps`: how many there are. Steps of its `progress` are models
+ * - `set_bytes`: what its files take of what its owner's datasets may have
+ * - `set_error`: why it will fail, once its runs have stopped
+ *
+ * A shard has `set`, the id of its set, and of the other fields only those that its run needs.
+ *
  * A prediction over a dataset has a record of the same kind, in which `total_steps` and the `step`
  * of `progress` count rows. It has besides:
  *
@@ -111,7 +124,10 @@ export type NewEvent = Pick<Event, "type" | "message" | "step" | "data">;
 /** The fields of a hash; absent ones are null. */
 export type Fields<F extends string> = Record<F, string | null>;
 
+const modelFields = ["models_succeeded", "models_failed", "models_skipped"] as const;
+
 export const summaryFields = [
+  ...modelFields,
   "name",
   "status",
   "spec_sha256",
@@ -153,10 +169,18 @@ export function toSummary(id: string, fields: SummaryFields): JobSummary {
     arithmetic_version: Number(fields.arithmetic_version),
     arithmetic_changes: json(fields.arithmetic_changes) ?? [],
     parent: json(fields.parent),
+    models: toModels(fields),
     progress: toProgress(id, fields),
     result: json(fields.result),
     error: json(fields.error),
   };
+}
+
+/** How the models of a set have ended. Null: the job is no set. */
+function toModels(fields: SummaryFields): JobSummary["models"] {
+  if (fields.models_succeeded === null) return null;
+  const [succeeded, failed, skipped] = modelFields.map((name) => Number(fields[name]));
+  return { total: Number(fields.total_steps), ended: succeeded + failed + skipped, succeeded, failed, skipped };
 }
 
 export function toJob(id: string, fields: Fields<(typeof jobFields)[number]>): Job {

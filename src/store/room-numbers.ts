@@ -25,6 +25,8 @@ export const HOLD_BYTES = 250;
 export const DATASET_RECORD_BYTES = 750;
 /** What the manifest of a checkpoint takes. */
 export const MANIFEST_BYTES = 900;
+/** How many shards of a set are open at a time (lua/shared/set.lua). */
+export const OPEN_SHARDS = 64;
 /** Redis rounds up what it allocates: a blob by a quarter at most, a text by less. */
 export const BLOB_GROWTH = 1.25;
 export const TEXT_GROWTH = 1.15;

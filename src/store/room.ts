@@ -38,6 +38,7 @@
  */
 import { datasetIds } from "../contract/facts.ts";
 import type { EventType } from "../contract/schema/event-type.ts";
+import type { NewSet } from "../contract/resolve/model-set.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Inherited } from "../contract/resolve/encoders.ts";
@@ -54,6 +55,7 @@ import {
   MAX_EVENTS,
   OTHER_EVENTS,
   OPEN_NUMBERS,
+  OPEN_SHARDS,
   RECORD_BYTES,
   SLICE_BYTES,
   SLICE_NUMBERS,
@@ -84,6 +86,11 @@ export const PREDICTION_BYTES = RECORD_BYTES + LATER_BYTES + OTHER_EVENTS_BYTES 
 /** A message on its way to a webhook, without its event and what its owner wrote. */
 const MESSAGE_BYTES = 2500;
 
+/** What the record of an open shard of a set takes, with its places in lists. */
+const SHARD_RECORD_BYTES = 1500;
+/** How a metric is spread over the models of a set. */
+const SPREAD_BYTES = 250;
+
 export interface Room {
   /** All that the job may need until it ends. */
   readonly bytes: number;
@@ -102,10 +109,40 @@ export interface Needs {
   readonly warnings: readonly Warning[];
   readonly inherited: Inherited | null;
   readonly told: Told;
+  /** Null: the job trains one model. */
+  readonly set?: NewSet | null;
 }
 
 /** @param originBytes size of the checkpoint or the weights that the job begins with, or 0 */
 export function roomOf(job: Needs, originBytes: number): Room {
+  return job.set ? roomOfSet(job) : roomOfModel(job, originBytes);
+}
+
+/** A set of models has its results in files, and here as much as its open shards take. */
+function roomOfSet(job: Needs): Room {
+  const { spec } = job;
+  const messageBytes = messageBytesOf(spec);
+  const message = messageBytes + textRoom(COMMITTED_BYTES, COMMITTED_BYTES);
+  const distribution = textRoom(SPREAD_BYTES * sizeOfMetrics(job), 0);
+  const bytes =
+    recordBytes(job, 0) +
+    distribution +
+    OTHER_EVENTS_BYTES +
+    messagesOf(spec, {}) * message +
+    OPEN_SHARDS * SHARD_RECORD_BYTES;
+  return { bytes: Math.ceil(bytes), eventLimits: {}, messageBytes, keepMost: 0 };
+}
+
+/** How many numbers an evaluation has, at most. */
+function sizeOfMetrics({ sizes }: Needs): number {
+  return sizes.evaluationRow.numbers;
+}
+
+function messageBytesOf({ webhook, name, metadata }: ResolvedSpec): number {
+  return webhook === null ? 0 : MESSAGE_BYTES + 2 * text([name, metadata, webhook]);
+}
+
+function roomOfModel(job: Needs, originBytes: number): Room {
   const { spec, sizes } = job;
   const { evaluated, committed, rewinds, keepMost } = counts(job);
   const eventLimits = {
@@ -114,7 +151,7 @@ export function roomOf(job: Needs, originBytes: number): Room {
     diagnosed: OTHER_EVENTS * (rewinds + 1),
     rewound: OTHER_EVENTS + rewinds,
   };
-  const messageBytes = spec.webhook === null ? 0 : MESSAGE_BYTES + 2 * text([spec.name, spec.metadata, spec.webhook]);
+  const messageBytes = messageBytesOf(spec);
   const message = messageBytes + textRoom(COMMITTED_BYTES, COMMITTED_BYTES);
   const bytes =
     recordBytes(job, rewinds) +

@@ -26,6 +26,7 @@ import type { JobStatus } from "../contract/wire/job.ts";
 import { Outbox } from "./outbox.ts";
 import { Overview } from "./overview.ts";
 import { Predictions } from "./predictions.ts";
+import { Sets } from "./sets.ts";
 import { Tickets } from "./tickets.ts";
 import { UploadedWeights } from "./weights.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -54,6 +55,7 @@ export class Store {
   readonly datasets: Datasets;
   readonly weights: UploadedWeights;
   readonly predictions: Predictions;
+  readonly sets: Sets;
   readonly outbox: Outbox;
   readonly overview: Overview;
   readonly tickets: Tickets;
@@ -70,6 +72,7 @@ export class Store {
     this.datasets = new Datasets(this.#database);
     this.weights = new UploadedWeights(this.#database);
     this.predictions = new Predictions(this.#database);
+    this.sets = new Sets(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);
     this.overview = new Overview(this.#database);
     this.tickets = new Tickets(this.#database);
@@ -160,6 +163,14 @@ export class Store {
   }
 
   /** @throws Unavailable */
+  /** Those of the files of results, of any owner, whose prediction or set of models is gone. */
+  async withoutResult(files: readonly string[]): Promise<string[]> {
+    if (files.length === 0) return [];
+    const records = files.map((file) => file.split(".", 1)[0]);
+    const owners = await this.#database.use((redis) => redis.hmget(keys.results, ...records));
+    return files.filter((_, i) => owners[i] === null);
+  }
+
   async ping(): Promise<void> {
     await this.#database.use((redis) => redis.ping());
   }

@@ -236,3 +236,24 @@ function changed(value: unknown, [key, ...rest]: readonly string[], change: (fou
   copy[key] = changed(copy[key], rest, change);
   return copy;
 }
+
+/** Of a path; what HTTP itself does not allow is left out. */
+export function segment(random: Random): string {
+  const text = random.pick([
+    ...strangeTexts,
+    "..",
+    ".",
+    "%",
+    "%2f",
+    "%ff",
+    "%00",
+    ":id",
+    "*",
+    "jobs",
+    "metrics",
+    "job_",
+  ]);
+  return random.chance(0.5)
+    ? text.replaceAll(/[^\u0021-\u007e]/g, "")
+    : encodeURIComponent(text.replaceAll(/[\ud800-\udfff]/g, ""));
+}

@@ -7,6 +7,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { apiKey } from "../../src/secrets.ts";
 import type { Lease } from "../../src/store/lease.ts";
+import { ShardWriter } from "../../src/sets/shard-file.ts";
+import { summarize } from "../../src/sets/summary.ts";
+import { indexId, shardId } from "../../src/store/sets.ts";
 import { floats, safetensors } from "../data/tensors/files.ts";
 import { acquire, checkpoint } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
@@ -28,6 +31,8 @@ let weights: string;
 /** One that ended and has all there can be, one that waits. */
 let ended: string;
 let waiting: string;
+/** A set of models that has ended. */
+let set: string;
 /** With the model of the one that ended. */
 let predicted: string;
 const ann = { authorization: "Bearer a" };
@@ -42,6 +47,7 @@ beforeAll(async () => {
   const lease = await acquire(service.store, ended, { owner: "ann", leaseMs: 60_000 });
   await succeed(lease);
   predicted = await predict();
+  set = await endedSet();
   waiting = (await service.create(specFor(dataset), { ...ann, "idempotency-key": "k" })).id;
 });
 afterAll(() => service.stop());
@@ -64,6 +70,35 @@ async function succeed(lease: Lease): Promise<void> {
   const evaluation = { valid: { targets: 1, classes: null, values: null }, test: null };
   const model = { layers: [], inputs: [], target, evaluation };
   await lease.finish({ status: "succeeded", result, model, models: { final }, progress: null, events: [] }, []);
+}
+
+/** A set of two models, of which one succeeded. */
+async function endedSet(): Promise<string> {
+  const training = { epochs: 1, batch_size: 4, seeds: 2 };
+  const { id } = await service.create(specFor(dataset, { training }), ann);
+  const lease = await acquire(service.store, shardId(id, 0), { owner: "ann", leaseMs: 60_000 });
+  const path = (file: string) => join(service.directory, `${file}.result`);
+  const writer = await ShardWriter.create(path(shardId(id, 0)), 0);
+  const weights_sha256 = createHash("sha256").update("weights").digest("hex");
+  const ended = { steps: 1, epochs: 1, stop_reason: "completed" as const, metrics: {}, best: null, weights_sha256 };
+  const entry = { key: {}, fold: 0, rows: 20, error: null };
+  const encoding = { inputs: [{ name: "x", shape: [1], type: "float32" as const, encoders: [] }] };
+  const target = { column: "label", task: "classification" as const, classes: ["a"], mean: null, std: null };
+  const file = safetensors({ w: { dtype: "F32", shape: [1], data: floats(1) } });
+  const models = [{ bytes: new Uint8Array(file), sha256: weights_sha256 }];
+  const kept = { layers: [], encoding: { ...encoding, target }, models };
+  writer.add({ ...entry, ...ended, number: 0, seed: 0, status: "succeeded" }, kept);
+  writer.add({ ...entry, ...ended, number: 1, seed: 1, status: "skipped" }, null);
+  const { bytes } = await writer.end();
+  await writer.close();
+  const counts = { succeeded: 1, failed: 0, skipped: 1 };
+  await lease.finish({ status: "succeeded", result: { ...counts, bytes }, progress: null, events: [] }, []);
+  const shards = [path(shardId(id, 0))];
+  const { weights_sha256: all, steps, metrics } = await summarize(shards, path(indexId(id)));
+  const result = { weights_sha256: all, steps, epochs: 1, stop_reason: "completed" as const, metrics };
+  const whole = { ...result, best: null, changes: [] };
+  expect(await service.store.sets.conclude({ owner: "ann", id }, whole, counts, bytes)).toBe(true);
+  return id;
 }
 
 /** A prediction over the dataset that has ended, and its result. */
@@ -92,9 +127,10 @@ async function predict(): Promise<string> {
  * The route with ids in it that its owner can use: what is read is there, what is changed can be.
  */
 function url(path: string, method: Method): string {
-  const job = method === "GET" || path.includes("{prediction}") ? ended : waiting;
+  const single = method === "GET" || path.includes("{prediction}") ? ended : waiting;
+  const job = path.includes("/models") ? set : single;
   const id = path.startsWith("/v1/datasets") ? dataset : path.startsWith("/v1/weights") ? weights : job;
-  return path.replace("{id}", id).replace("{step}", "1").replace("{prediction}", predicted);
+  return path.replace("{id}", id).replace("{step}", "1").replace("{number}", "0").replace("{prediction}", predicted);
 }
 
 test("every resource in this test can be read by its owner", async () => {

@@ -3,7 +3,7 @@
  * of what earlier ones created.
  */
 import { openapi, type Answer, type Operation, type Parameter, type Schema } from "./described.ts";
-import { fitting, freshId, Random, spoiled, strangeTexts } from "./generate.ts";
+import { fitting, freshId, Random, segment, spoiled, strangeTexts } from "./generate.ts";
 import { csv, specFor } from "./service.ts";
 
 export interface Asked {
@@ -54,6 +54,8 @@ export class Requests {
   readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [] };
   /** The jobs and ids of predictions over datasets. */
   readonly #predictions: (readonly [string, string])[] = [];
+  /** Jobs that are sets of models. */
+  readonly #sets: string[] = [];
   readonly #next: Asked[] = [];
   #etag = '""';
 
@@ -83,7 +85,8 @@ export class Requests {
   learn({ operation, method, url }: Asked, { status, headers, body }: Answer, maxSteps: number): void {
     if (operation === null || status >= 300) return;
     this.#etag = headers.etag ?? this.#etag;
-    const { id, job_id, data, progress, results } = body as {
+    const { id, job_id, data, progress, results, models } = body as {
+      models?: object | null;
       id?: string;
       job_id?: string;
       results?: { status: number; job?: object }[];
@@ -92,6 +95,7 @@ export class Requests {
       progress?: { total_steps: number };
     };
     for (const found of [id, ...(Array.isArray(data) ? data : []).map((item) => item.id)]) this.#remember(found);
+    if (status === 201 && models) this.#sets.push(id!);
     if (status === 201 && job_id !== undefined) this.#predictions.push([job_id, id!]);
     // The jobs of a batch, each as if it had been posted alone.
     for (const { status: each, job } of results ?? [])
@@ -152,6 +156,9 @@ export class Requests {
   #pathValue(path: string, name: string, schema: Schema): string {
     const random = this.#random;
     if (name === "type") return random.pick(["adam", "sgd", "linear", "relu", "mse", "constant", "plateau", "step"]);
+    if (name === "number") return String(random.below(3));
+    if (path.includes("/models") && this.#sets.length > 0 && random.chance(0.9))
+      return random.pick(this.#sets.slice(-REMEMBERED));
     if (name !== "id") return String(random.chance(0.7) ? random.pick([5, 10, 12, 15, 20]) : fitting(schema, random));
     const prefix = { datasets: "ds_", weights: "w_" }[path.split("/")[2]] ?? "job_";
     const known = this.#ids[prefix];
@@ -213,7 +220,8 @@ export class Requests {
       { synthetic, target: "target", validation: { every: 4 } },
     ]);
     // A long one is there to be paused and cancelled.
-    const training = { epochs: random.pick([2, 3, 3, 3, 4000]), batch_size: 4 };
+    const epochs = random.pick([2, 3, 3, 3, 4000]);
+    const training = { epochs, batch_size: 4, seeds: random.chance(0.15) ? 3 : 1 };
     return {
       ...specFor(""),
       data,
@@ -350,27 +358,6 @@ export class Requests {
     if (random.chance(0.5)) this.#spoilQuery(draft);
     return asked(draft, null, "wild");
   }
-}
-
-/** Of a path; what HTTP itself does not allow is left out. */
-function segment(random: Random): string {
-  const text = random.pick([
-    ...strangeTexts,
-    "..",
-    ".",
-    "%",
-    "%2f",
-    "%ff",
-    "%00",
-    ":id",
-    "*",
-    "jobs",
-    "metrics",
-    "job_",
-  ]);
-  return random.chance(0.5)
-    ? text.replaceAll(/[^\u0021-\u007e]/g, "")
-    : encodeURIComponent(text.replaceAll(/[\ud800-\udfff]/g, ""));
 }
 
 function asked({ method, path, query, headers, body }: Draft, operation: Described | null, kind: Asked["kind"]): Asked {

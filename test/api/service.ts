@@ -16,6 +16,7 @@ import { Predictor } from "../../src/predict/predictor.ts";
 import { News } from "../../src/queue/news.ts";
 import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
+import { SetEnds } from "../../src/set-ends.ts";
 import { Store } from "../../src/store/store.ts";
 import { connected } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -30,6 +31,9 @@ export interface Service {
   readonly app: FastifyInstance;
   readonly store: Store;
   readonly queue: WakeUps;
+  readonly files: DatasetFiles;
+  readonly news: News;
+  readonly setEnds: SetEnds;
   readonly redis: TestRedis;
   /** Where the datasets are. */
   readonly directory: string;
@@ -82,6 +86,7 @@ export async function startService(
     log,
   });
   await app.listen({ port: 0 });
+  const setEnds = new SetEnds({ store, files, queue, news, log, isSafe: async () => true });
 
   const call: Service["call"] = async (method, url, { body, headers = {} } = {}) => {
     const agent = request(app.server);
@@ -100,6 +105,9 @@ export async function startService(
     app,
     store,
     queue,
+    files,
+    news,
+    setEnds,
     redis,
     directory,
     call,
@@ -113,7 +121,7 @@ export async function startService(
       created(await call("POST", "/v1/datasets", { body: csv, headers: { "content-type": "text/csv", ...headers } })),
     create: async (spec, headers) => created(await call("POST", "/v1/jobs", { body: spec as object, headers })),
     async stop() {
-      await Promise.all([app.close(), predictor.close()]);
+      await Promise.all([app.close(), predictor.close(), setEnds.close()]);
       await queue.close();
       news.close();
       await redis.stop();

@@ -16,7 +16,7 @@ import { stepsPerEpoch } from "../../src/engine/job.ts";
 import { nativeSets, type KernelChoice } from "../../src/engine/kernels/native.ts";
 import { targetsOf } from "../../src/engine/losses/targets.ts";
 import { takenBy } from "../../src/engine/plan/taken.ts";
-import { partitionTable, type PartitionedTable } from "../../src/sets/partitioned-table.ts";
+import { partitionTable, type PartitionedTable } from "../../src/data/encode/partitioned-table.ts";
 import { ShardFile, type ShardModel } from "../../src/sets/shard-file.ts";
 import { trainShard, type Shard, type ShardHooks } from "../../src/sets/train-shard.ts";
 import { dataset } from "../data/support.ts";

@@ -49,6 +49,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     memoryBytes: 1_000_000,
     workMs: 1,
     warnings: [],
+    set: null,
     room: room(4000),
     idempotency: null,
     fork: null,

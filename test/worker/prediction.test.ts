@@ -109,7 +109,7 @@ test("one that runs is cancelled, and leaves nothing behind", async () => {
   expect((await store.datasets.room(OWNER)).used).toBe(before);
   // The run removes what it wrote after it has said that it was cancelled.
   await expect.poll(() => files().filter((name) => name.startsWith(id))).toEqual([]);
-  expect(await store.predictions.withoutResult([id])).toEqual([id]);
+  expect(await store.withoutResult([id])).toEqual([id]);
 });
 
 test("five workers in a row that die of it end it", async () => {

@@ -173,6 +173,7 @@ export async function postJob(
     memoryBytes: resolved.memoryBytes,
     workMs: way === undefined ? resolved.workMs : workMs[way],
     warnings: resolved.warnings,
+    set: resolved.set,
     inherited: null,
     start: null,
     weightsId: null,

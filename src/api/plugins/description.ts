@@ -41,6 +41,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: "weights", description: "Weights to begin with." },
         { name: "jobs", description: "Trainings: their life, progress and curves." },
         { name: "results", description: "Checkpoints and trained models." },
+        { name: "sets", description: "Jobs that train many models of one spec." },
         { name: "catalogue", description: "What a spec can be made of." },
         { name: "operations", description: "The service as a whole." },
         { name: "health", description: "For orchestrators." },

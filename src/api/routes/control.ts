@@ -87,7 +87,7 @@ export const control: Routes = async (app, { store, files, queue }) => {
         operationId: "deleteJob",
         summary: "Delete a job that has ended",
         description:
-          "With its checkpoints, models, metrics, events and predictions over datasets; what its webhook was not told yet is withdrawn. Its dataset stays, one that came with the spec too: delete it by its id.",
+          "With its checkpoints, models, metrics, events and predictions over datasets, and the files of a set of models; what its webhook was not told yet is withdrawn. Its dataset stays, one that came with the spec too: delete it by its id.",
         params,
         response: {
           204: z.undefined().describe("It is gone."),
@@ -98,12 +98,13 @@ export const control: Routes = async (app, { store, files, queue }) => {
     async (request, reply) => {
       const { owner, params } = request;
       const predictions = await store.predictions.idsOf(owner, params.id);
-      const { outcome } = possible("delete", await store.jobs.remove(owner, params.id));
+      const { outcome, record } = possible("delete", await store.jobs.remove(owner, params.id));
       if (outcome === "in_use") {
         const detail = "A prediction with this job's model has not ended: wait for it, or cancel it.";
         throw new Problem("job_in_use", detail);
       }
       for (const prediction of predictions) await files.results.remove(prediction);
+      if (record.models !== null) await files.results.removeSet(params.id);
       return reply.code(204).send();
     },
   );

@@ -13,6 +13,7 @@ import { fork } from "./fork.ts";
 import { jobs } from "./jobs.ts";
 import { metrics } from "./metrics.ts";
 import { model } from "./model.ts";
+import { models } from "./models.ts";
 import { predict } from "./predict.ts";
 import { predictions } from "./predictions.ts";
 import { progress } from "./progress.ts";
@@ -36,6 +37,7 @@ export const routes = {
   jobs,
   metrics,
   model,
+  models,
   predict,
   predictions,
   progress,

@@ -336,3 +336,8 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length];
 }
+
+/** A size, for a message. */
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

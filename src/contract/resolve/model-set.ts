@@ -1,17 +1,180 @@
-/** Specs of model sets: one job that trains several models of one spec. */
-import { partitionColumns } from "../../data/encode/features.ts";
-import type { Spec } from "../schema/spec.ts";
-import type { Fault } from "./faults.ts";
+/**
+ * Specs of model sets: one job that trains several models of one spec. Such a spec is checked and
+ * measured by the largest of its models, which is a plain job. What follows from the rows of a
+ * model stays open in the spec of the set (src/sets/model-spec.ts).
+ */
+import { viewedTable } from "../../data/encode/check.ts";
+import type { DataSpec } from "../../data/encode/encoding.ts";
+import { isLanguage, partitionColumns } from "../../data/encode/features.ts";
+import { ONE_KEY, partitionFaults, type KeySizes } from "../../data/encode/key-sizes.ts";
+import { LANES } from "../../engine/pack/face.ts";
+import { faulty } from "../errors.ts";
+import type { ResolvedSpec, Spec } from "../schema/spec.ts";
+import { mebibytes, type Fault } from "./faults.ts";
+import { hashSpec } from "./identity.ts";
+import { foldsOf, modelsOf, type SetShape } from "./set-shape.ts";
+import type { Input } from "./tables.ts";
 
-/** Whether a spec makes several models. */
-export function isSet({ data, training }: Partial<Pick<Spec, "data" | "training">>): boolean {
-  const validation = data?.validation ?? null;
-  const folds = validation !== null && "folds" in validation && validation.fold === undefined;
-  return folds || (data !== undefined && partitionColumns(data).length > 0) || (training?.seeds ?? 1) > 1;
+/** How many models a set may have, and how many keys. */
+export const MAX_MODELS = 1_000_000;
+export const MAX_KEYS = 100_000;
+
+/** What shards take: about so long, and so many bytes of results, and so many models at most. */
+const SHARD_MS = 500;
+const SHARD_BYTES = 16 * 2 ** 20;
+const SHARD_MODELS = 1024;
+
+/** What a set of models is made of. */
+export interface NewSet {
+  readonly models: number;
+  /** How many models are trained together. */
+  readonly shardModels: number;
+  /** What a shard takes. */
+  readonly workMs: number;
+  readonly memoryBytes: number;
 }
 
+/** What becomes of a spec, as far as it is another thing for a set than for its largest model. */
+interface Planned {
+  readonly spec: ResolvedSpec;
+  readonly specSha256: string;
+  readonly memoryBytes: number;
+  readonly stateBytes: number;
+  readonly workMs: number;
+  readonly totalSteps: number;
+  readonly sizes: { readonly model: number; readonly notes: number };
+  readonly set: NewSet | null;
+}
+
+type Parts = Partial<Pick<Spec, "data" | "training">>;
+
+/** Whether a spec makes several models. */
+export function isSet({ data, training }: Parts): boolean {
+  return (data !== undefined && (isPartitioned(data) || foldsOf(data) > 1)) || (training?.seeds ?? 1) > 1;
+}
+
+/** Whether each value of some columns has a model. */
+function isPartitioned(data: Pick<DataSpec, "partition_by">): boolean {
+  return partitionColumns(data).length > 0;
+}
+
+/** Faults of settings that sets cannot have. */
 export function setFaults(parts: Partial<Spec>): Fault[] {
-  return isSet(parts)
-    ? [{ pointer: "/data", message: "asks for a set of models, which this version cannot train" }]
-    : [];
+  if (!isSet(parts)) return [];
+  const { data, init, observe, detectors } = parts;
+  const faults: Fault[] = [];
+  const refuse = (pointer: string, message: string) => faults.push({ pointer, message });
+  if (init) refuse("/init", "is for a job with one model; a set begins each of its models anew");
+  if (observe) refuse("/observe", "is for a job with one model: observe one of the set, as a job with data.where");
+  if (detectors?.diverging.policy === "rewind")
+    refuse("/detectors/diverging/policy", 'may not be "rewind" for a set of models, whose checkpoints are not kept');
+  if (data !== undefined) faults.push(...dataFaults(data));
+  return faults;
+}
+
+function dataFaults(data: Spec["data"]): Fault[] {
+  const faults: Fault[] = [];
+  const partitioned = isPartitioned(data);
+  if (data.encoders !== null && typeof data.encoders === "object")
+    faults.push({
+      pointer: "/data/encoders",
+      message: "is for a job with one model: each model of a set fits its own",
+    });
+  if (partitioned && data.synthetic !== undefined)
+    faults.push({ pointer: "/data/partition_by", message: "needs rows of a dataset, or inline ones" });
+  if (isLanguage(data))
+    faults.push({ pointer: "/data/text", message: "is for a job with one model, and this is a set of models" });
+  const both = partitionColumns(data).filter((name) => Object.hasOwn(data.where ?? {}, name));
+  if (both.length > 0)
+    faults.push({ pointer: "/data/partition_by", message: `names ${both[0]}, which has one value under data.where` });
+  return faults;
+}
+
+export interface ModelSet {
+  readonly shape: SetShape;
+  largest<S extends Partial<Spec>>(parts: S): S;
+}
+
+/** Null if there are faults. */
+export async function setOf(parts: Partial<Spec>, input: Input, faults: Fault[]): Promise<ModelSet | null> {
+  const { data } = parts;
+  const before = faults.length;
+  if (data) faults.push(...partitionFaults(viewedTable(input.content, data).table, data));
+  if (faults.length > before) return null;
+  const sizes = data !== undefined && isPartitioned(data) ? await input.keys(data) : ONE_KEY;
+  const shape = shapeOf(parts, sizes, faults);
+  return shape && { shape, largest: (of) => largestModel(of, sizes) };
+}
+
+/** What the set is whose largest model was planned. */
+export function wholeSet<P extends Planned>(largest: P, given: Spec, shape: SetShape, maxMemoryBytes: number): P {
+  const spec = openSpec(largest.spec, given);
+  const models = modelsOf(shape);
+  const memoryBytes = LANES * largest.memoryBytes;
+  if (memoryBytes > maxMemoryBytes) {
+    const message = `makes up to ${LANES} models that are trained together take ${mebibytes(memoryBytes)} of memory; they may take ${mebibytes(maxMemoryBytes)} (RAPPEL_MAX_JOB_BYTES)`;
+    throw faulty("invalid_spec", [{ pointer: "/model", message }]);
+  }
+  const inShard = shardModels(largest.workMs, largest.sizes.model + largest.sizes.notes);
+  return {
+    ...largest,
+    spec,
+    specSha256: hashSpec(spec),
+    memoryBytes,
+    stateBytes: 0,
+    workMs: models * largest.workMs,
+    totalSteps: models,
+    set: { models, shardModels: inShard, workMs: inShard * largest.workMs, memoryBytes },
+  };
+}
+
+function shapeOf(parts: Parts, { keys }: KeySizes, faults: Fault[]): SetShape | null {
+  const { data, training } = parts;
+  const before = faults.length;
+  const shape = { keys, folds: data === undefined ? 1 : foldsOf(data), seeds: training?.seeds ?? 1 };
+  const pointer = "/data/partition_by";
+  if (keys === 0) faults.push({ pointer, message: "gives no models: no row has a value in each of these columns" });
+  if (keys > MAX_KEYS)
+    faults.push({ pointer, message: `gives ${keys} models, one for each value; a set may have ${MAX_KEYS} of them` });
+  const models = modelsOf(shape);
+  if (keys <= MAX_KEYS && models > MAX_MODELS) {
+    const message = `makes a set of ${models} models (values × folds × seeds), which may have ${MAX_MODELS}`;
+    faults.push({ pointer: shape.seeds > 1 ? "/training/seeds" : "/data/validation/folds", message });
+  }
+  return faults.length > before ? null : shape;
+}
+
+/** The spec of the model with the most rows. */
+function largestModel<S extends Parts>({ data, training, ...rest }: S, { largest }: KeySizes): S {
+  const folds = data && foldsOf(data) > 1 ? { validation: { ...data.validation, fold: 0 } } : {};
+  const key = data && isPartitioned(data) ? { where: { ...data.where, ...largest }, partition_by: null } : {};
+  return {
+    ...rest,
+    ...(data && { data: { ...data, ...folds, ...key } }),
+    ...(training && { training: { ...training, seeds: 1 } }),
+  } as S;
+}
+
+/** A batch has at most the rows that train. */
+export function fittingBatch<S extends Parts>(parts: S, trainRows: number): S {
+  const { training } = parts;
+  if (!training || training.batch_size === "full") return parts;
+  return { ...parts, training: { ...training, batch_size: Math.min(training.batch_size, trainRows) } };
+}
+
+/** The spec of the set: that of its largest model, with what differs between models left open. */
+function openSpec(largest: ResolvedSpec, given: Spec): ResolvedSpec {
+  const { where, partition_by, validation } = given.data;
+  return {
+    ...largest,
+    data: { ...largest.data, where, partition_by, validation },
+    schedule: given.schedule,
+    training: given.training as ResolvedSpec["training"],
+  };
+}
+
+/** How many models are trained together. @param bytes those of a model's results */
+function shardModels(workMs: number, bytes: number): number {
+  const most = Math.min(SHARD_MS / workMs, SHARD_BYTES / bytes, SHARD_MODELS);
+  return Math.max(1, Math.floor(most));
 }

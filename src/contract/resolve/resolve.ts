@@ -11,13 +11,11 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Inherited } from "../../data/encode/encoding.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { stepsPerEpoch } from "../../engine/job.ts";
-import { checkSchedule } from "../../engine/schedules/check.ts";
-import { metricsUnder, modeFault } from "../../engine/metrics/metrics.ts";
+import { modeFault } from "../../engine/metrics/metrics.ts";
 import type { Direction } from "../../engine/metrics/metric.ts";
-import { spanNotes, spanOf, withoutSpan } from "../../engine/schedules/span.ts";
+import { spanOf, withoutSpan } from "../../engine/schedules/span.ts";
 import { outputNotes } from "../../engine/plan/outputs.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
-import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import type { Component } from "../../engine/plan/memory.ts";
 import type { Plan } from "../../engine/plan/model.ts";
@@ -27,25 +25,30 @@ import { PlanError } from "../../engine/plan/faults.ts";
 import { planInputOf } from "../../engine/plan/input.ts";
 import { encodedBytes } from "../../engine/training.ts";
 import { stateEntries } from "../../engine/state/state.ts";
-import type { Member } from "../../engine/settings.ts";
 import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
 import { inheritanceOf, type EncodersTold, type EncoderSource, type Inheritance } from "./encoders.ts";
 import { startOf, type InitContext, type Start, type StartTold } from "./init.ts";
 import { defaultLogEverySteps, withDerived } from "./derived.ts";
-import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
+import { check, mebibytes, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
-import { setFaults } from "./model-set.ts";
-import { averagingFaults, undefinedFaults } from "./rows-faults.ts";
+import { fittingBatch, isSet, setFaults, setOf, wholeSet, type ModelSet, type NewSet } from "./model-set.ts";
+import { undefinedFaults } from "./rows-faults.ts";
 import { UNBOUNDED } from "./present.ts";
+import {
+  classFaults,
+  observeFaults,
+  scheduleFaults,
+  scheduleWarnings,
+  trainingFaults,
+  validationFaults,
+} from "./settings-faults.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { Spec, type ResolvedSpec } from "../schema/spec.ts";
-import { MAX_POINTS_PER_SERIES } from "../schema/training-spec.ts";
 import { readTable, type Table } from "./read-table.ts";
 import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
 import { bounded, type Warning } from "./warnings.ts";
-import { followedMetric, watchedMetrics } from "../schema/watched.ts";
 import type { Webhook } from "../schema/webhook.ts";
 
 export interface ResolveContext extends TableContext, InitContext {
@@ -75,6 +78,8 @@ export interface Resolved {
   readonly totalSteps: number;
   /** At most `MAX_WARNINGS`. */
   readonly warnings: readonly Warning[];
+  /** Null: the job trains one model. */
+  readonly set: NewSet | null;
   /** The encoders that the job takes over from another; null: it fits its own. */
   readonly inherited: Inherited | null;
   /** The weights that it begins with; null: random ones, or those of the job it is a fork of. */
@@ -120,8 +125,14 @@ export async function resolveSpec(
     : null;
   try {
     const inheritance = input && (await inheritanceOf(parts, body, forkOf, input.content, context, faults));
-    const planned = await planJob(value, parts, input, { inheritance, forkOf }, context, faults);
-    return { ...planned, table: input?.table ?? null };
+    const set = input && isSet(parts) ? await setOf(parts, input, faults) : null;
+    // Without models there is nothing to plan.
+    if (isSet(parts) && set === null) throw faulty("invalid_spec", faults);
+    // A set is measured by its largest model.
+    const [one, oneParts] = set === null ? [value, parts] : [value && set.largest(value), set.largest(parts)];
+    const planned = await planJob(one, oneParts, input, { inheritance, forkOf, set }, context, faults);
+    const job = set === null ? planned : wholeSet(planned, value!, set.shape, context.maxMemoryBytes);
+    return { ...job, table: input?.table ?? null };
   } catch (error) {
     await input?.table?.discard();
     throw error;
@@ -131,14 +142,16 @@ export async function resolveSpec(
 const MANY_LAYERS = 200;
 
 async function planJob(
-  value: Spec | null,
-  parts: Partial<Spec>,
+  given: Spec | null,
+  givenParts: Partial<Spec>,
   input: Input | null,
-  { inheritance, forkOf }: { inheritance: Inheritance | null; forkOf: string | null },
+  { inheritance, forkOf, set }: { inheritance: Inheritance | null; forkOf: string | null; set: ModelSet | null },
   context: ResolveContext,
   faults: Fault[],
 ): Promise<Omit<Resolved, "table">> {
-  const table = input && (await readTable(parts, input, inheritance, faults));
+  const table = input && (await readTable(givenParts, input, inheritance, faults));
+  const fitting = <S extends Partial<Spec>>(of: S) => (set && table ? fittingBatch(of, table.sizes.train) : of);
+  const [value, parts] = [given && fitting(given), fitting(givenParts)];
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
   // To plan so many layers is a piece of work of its own, and so is what follows.
@@ -165,6 +178,7 @@ async function planJob(
     workMs: workMs(plan, courseOf(value.training, table.sizes)),
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
+    set: null,
     warnings: bounded([
       ...table.warnings,
       ...(start?.warnings ?? []),
@@ -186,104 +200,6 @@ function wellFormedSections(body: unknown): Partial<Spec> {
     return faults === null ? [[name, value]] : [];
   });
   return Object.fromEntries(sections) as Partial<Spec>;
-}
-
-/** Faults of settings that need validation, or name a metric that the task does not have. */
-function validationFaults({ data, loss, training, checkpoint, schedule }: Partial<Spec>): Fault[] {
-  const faults: Fault[] = [];
-  const stopping = training?.early_stopping;
-  const followed = followedMetric(schedule);
-  if (data && data.validation === null) {
-    const message = "needs validation; set /data/validation";
-    if (stopping) faults.push({ pointer: "/training/early_stopping", message });
-    if (training?.pruning) faults.push({ pointer: "/training/pruning", message });
-    if (checkpoint?.keep_best) faults.push({ pointer: "/checkpoint/keep_best", message });
-    if (followed) faults.push({ pointer: "/schedule/metric", message: `${message}, or follow "train_loss"` });
-  }
-  const mode = stopping && modeFault(stopping.metric, stopping.mode);
-  if (mode) faults.push({ pointer: "/training/early_stopping/mode", message: mode });
-  if (!loss) return faults;
-  for (const { metric, pointer } of watchedMetrics({ training, schedule }))
-    faults.push(...metricFaults(pointer, metric, loss));
-  return faults;
-}
-
-function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
-  const metrics = metricsUnder(losses[loss.type], Infinity);
-  if (metrics.includes(metric)) return [];
-  return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
-}
-
-function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
-  if (!schedule) return [];
-  return checkSchedule(schedule, optimizer ?? null).map(({ option, message }) => ({
-    pointer: `/schedule/${option}`,
-    message,
-  }));
-}
-
-function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table): Warning[] {
-  const perEpoch = stepsPerEpoch(training, sizes.train);
-  return spanNotes(schedule, training.epochs * perEpoch, perEpoch).map(({ option, ...note }) => ({
-    pointer: `/schedule/${option}`,
-    ...note,
-  }));
-}
-
-function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
-  if (!training) return [];
-  const { batch_size: batch, log_every_steps: every, epochs } = training;
-  if (batch !== "full" && batch > train) {
-    return [{ pointer: "/training/batch_size", message: `must be at most ${train}, the rows that train, or "full"` }];
-  }
-  const steps = epochs * stepsPerEpoch(training, train);
-  const least = Math.ceil(steps / MAX_POINTS_PER_SERIES);
-  const faults: Fault[] = [];
-  if (every !== null && every < least) {
-    const message = `must be at least ${least} for ${steps} steps, or null`;
-    faults.push({ pointer: "/training/log_every_steps", message });
-  }
-  faults.push(...averagingFaults(training, steps));
-  return faults;
-}
-
-/**
- * Faults of observations that would make too many points. Those of the layers' curves count too.
- */
-function observeFaults({ training, observe }: Partial<Spec>, { sizes: { train } }: Table, { nodes }: Plan): Fault[] {
-  if (!training || !observe) return [];
-  const steps = training.epochs * stepsPerEpoch(training, train);
-  const curves = observe.per_layer ? 1 + nodes.length : 1;
-  const rarest = Math.ceil((steps * curves) / MAX_POINTS_PER_SERIES);
-  if (observe.every_steps >= rarest) return [];
-  const of = curves === 1 ? "" : ` of ${curves - 1} layers`;
-  return [{ pointer: "/observe/every_steps", message: `must be at least ${rarest} for ${steps} steps${of}` }];
-}
-
-/**
- * Faults of a target with a single class, and of options that name a class which the target does
- * not have.
- */
-function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[] {
-  if (!loss || classes === null) return [];
-  if (classes.length === 1) {
-    const message = `names ${JSON.stringify(data.target)}, which has only one class, ${JSON.stringify(classes[0])}: a target needs at least two`;
-    return [{ pointer: "/data/target", message }];
-  }
-  const { options } = losses[loss.type];
-  const named = Object.entries(options).flatMap(([option, { kind }]) => {
-    const value = loss[option];
-    if (value === null) return [];
-    if (kind === "class") return [{ path: ["loss", option], name: value as string }];
-    if (kind !== "class_numbers") return [];
-    return Object.keys(value as Record<string, number>).map((name) => ({ path: ["loss", option, name], name }));
-  });
-  return named
-    .filter(({ name }) => !classes.includes(name))
-    .map(({ path, name }, i) => ({
-      pointer: pointer(path),
-      message: `is not a class of ${JSON.stringify(data.target)}${(i === 0 && didYouMean(name, classes)) || `, whose classes are ${listed(classes)}`}`,
-    }));
 }
 
 /** Plans the model; null if that fails. A section that is missing here already has a fault. */
@@ -332,10 +248,6 @@ function sizeFaults(plan: Plan, table: Table, { maxMemoryBytes, maxStateBytes }:
     faults.push({ pointer: "/model", message });
   }
   return faults;
-}
-
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 function bytesOf(table: Table): number {

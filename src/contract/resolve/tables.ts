@@ -3,14 +3,22 @@
  * of rows within a spec is made as late as possible.
  */
 import { setImmediate } from "node:timers/promises";
-import { besideFaults, sideBySide, withTable, type BesideFault, type DatasetSummary } from "../../data/beside.ts";
+import {
+  besideFaults,
+  sideBySide,
+  withTable,
+  type BesideFault,
+  type DatasetSummary,
+  type TablePath,
+} from "../../data/beside.ts";
 import { DatasetLost, InvalidDataset } from "../../data/dataset.ts";
 import type { Measured } from "../../data/encode/encode.ts";
 import { measure, measureStored } from "../../data/encode/encoding-cache.ts";
 import type { DataSpec, Inherited } from "../../data/encode/encoding.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
+import type { KeySizes, KeySizesInput } from "../../data/encode/key-sizes.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
-import type { Caller } from "../../data/pool.ts";
+import { runInHelper, thisProcess, type Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { TargetKind } from "../../engine/training.ts";
@@ -41,6 +49,8 @@ export interface BroughtTable {
 export interface Input {
   readonly content: DatasetSummary;
   measure(data: DataSpec, targets: TargetKind, takes: FeatureForm, inherited: Inherited | null): Promise<Measured>;
+  /** The keys of `data.partition_by`, whose columns there are. */
+  keys(data: KeySizesInput["data"]): Promise<KeySizes>;
   readonly table: BroughtTable | null;
 }
 
@@ -62,7 +72,8 @@ export async function openInput(
     const table = lazily({ synthetic: data.synthetic }, context);
     const measured: Input["measure"] = async (filled, _targets, takes, inherited) =>
       outline.measure(filled, takes, inherited);
-    return { content: outline.content, measure: measured, table };
+    const keys = () => Promise.reject(new Error("synthetic data have no columns to partition by"));
+    return { content: outline.content, measure: measured, keys, table };
   }
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
   return await storedInput(data, context, faults);
@@ -75,19 +86,21 @@ async function storedInput(data: Spec["data"], context: TableContext, faults: Fa
   faults.push(...found.faults);
   if (found.content === null) return null;
   const { datasets } = found;
-  const measured: Input["measure"] = async (filled, targets, takes, inherited) => {
+  const using = async <T>(read: (table: TablePath) => Promise<T>): Promise<T> => {
     try {
-      return await withTable(
-        datasets,
-        (dataset, read) => context.files.use(dataset, read),
-        (table) => measureStored(table, filled, targets, takes, context.caller, inherited),
-      );
+      return await withTable(datasets, (dataset, use) => context.files.use(dataset, use), read);
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await findAll(ids, context)).includes(null);
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
     }
   };
-  return { content: found.content, measure: measured, table: null };
+  return {
+    content: found.content,
+    measure: (filled, targets, takes, inherited) =>
+      using((table) => measureStored(table, filled, targets, takes, context.caller, inherited)),
+    keys: (data) => using((table) => keysOf(table, data, context)),
+    table: null,
+  };
 }
 
 /** `content` is null if there are faults. */
@@ -137,6 +150,7 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
       content,
       measure: (filled, targets, takes, inherited) =>
         measure(columnsPath, filled, targets, takes, context.caller, inherited),
+      keys: (data) => keysOf(columnsPath, data, context),
       table,
     };
   } catch (error) {
@@ -144,6 +158,14 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
     faults.push({ pointer: "/data/inline", message: `is not a table: ${error.message.replace(/\.$/, "")}` });
     return null;
   }
+}
+
+function keysOf(
+  table: TablePath,
+  { columns, where, partition_by }: KeySizesInput["data"],
+  { caller = thisProcess }: TableContext,
+): Promise<KeySizes> {
+  return runInHelper("keySizes", { table, data: { columns, where, partition_by } }, caller);
 }
 
 /** Makes the table when it is first needed. */

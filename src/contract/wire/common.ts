@@ -37,6 +37,9 @@ export const PredictionId = z
   .describe("The id of a prediction over a dataset.")
   .meta({ examples: [`pred_${example}`] });
 
+/** The id of a shard of a model set, among the service's own processes. */
+export const ShardId = z.string().regex(new RegExp(`^job_${ulid}\\.(?:0|[1-9][0-9]{0,6})$`), "must be a shard's id");
+
 export const Time = z.iso
   .datetime({ precision: 3 })
   .describe("RFC 3339, UTC, with milliseconds.")

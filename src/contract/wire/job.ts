@@ -50,6 +50,27 @@ export const Change = z
   .meta({ id: "Change", description: "A rewind: how a job was changed while it ran, as its spec says." });
 export type Change = z.infer<typeof Change>;
 
+const Spread = z.object({
+  mean: z.number(),
+  std: z.number().describe("The deviation of these values: the mean is taken over all of them."),
+  min: z.number(),
+  p10: z.number(),
+  p50: z.number(),
+  p90: z.number(),
+  max: z.number(),
+});
+
+export const SetCounts = z
+  .object({
+    total: Count,
+    ended: Count,
+    succeeded: Count,
+    failed: Count.describe("Models that diverged, or whose rows do not fit the spec."),
+    skipped: Count.describe("Values of `partition_by` with fewer rows than `min_rows`."),
+  })
+  .meta({ id: "SetCounts", description: "How many models of a set have ended, and how." });
+export type SetCounts = z.infer<typeof SetCounts>;
+
 export const JobResult = z
   .object({
     weights_sha256: Sha256.describe("SHA-256 of the body of `GET …/model`."),
@@ -68,6 +89,10 @@ export const JobResult = z
       .nullable()
       .describe("The best evaluation; null unless `checkpoint.keep_best` is set."),
     changes: z.array(Change).describe("The rewinds after divergences, in order."),
+    distribution: z
+      .record(z.string(), Spread)
+      .optional()
+      .describe("Of a set of models: how each metric is spread over the models; `metrics` has the means."),
   })
   .meta({ id: "JobResult", description: "The result of a job that succeeded." });
 export type JobResult = z.infer<typeof JobResult>;
@@ -115,6 +140,7 @@ export const Job = z
       .object({ job_id: JobId, step: Count })
       .nullable()
       .describe("The job it was forked from, which may be deleted by now, and the step. Null if it is not a fork."),
+    models: SetCounts.nullable().describe("Of a set of models: how they have ended. Null for other jobs."),
     progress: Progress,
     result: JobResult.nullable(),
     error: JobError.nullable(),

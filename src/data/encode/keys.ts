@@ -15,12 +15,14 @@ import { NO_TEXT, type CodedTexts } from "../text/coded-texts.ts";
 import { ranksOf } from "../text/ranks.ts";
 import { momentText, type Table, type WhereValue } from "./where.ts";
 
+/** The values of a key by column, as `data.where` takes them. */
+export type Key = Readonly<Record<string, WhereValue>>;
+
 export interface Partition {
   readonly keys: number;
   /** How many rows lack a value, and so have no key. */
   readonly missing: number;
-  /** The values of a key by column, as `data.where` takes them. */
-  key(n: number): Record<string, WhereValue>;
+  key(n: number): Key;
   /** The numbers of the rows of a key, ascending. */
   rows(n: number): Uint32Array;
 }

@@ -50,7 +50,7 @@ export interface DatasetCacheOptions {
   stalledMs?: number;
 }
 
-/** The file of a prediction's result. */
+/** The file of a prediction's result, or of a shard's. */
 export interface SentResult {
   readonly owner: string;
   readonly id: string;
@@ -117,7 +117,7 @@ export class DatasetCache {
   }
 
   /**
-   * Sends the result of a prediction to the API, which keeps it.
+   * Sends the result of a prediction, or of a shard, to the API, which keeps it.
    * @throws DatasetUnreachable
    */
   async send(result: SentResult): Promise<void> {

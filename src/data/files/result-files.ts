@@ -1,8 +1,9 @@
 /**
  * Files of results, beside the files of datasets: `<prediction id>.result` holds the CSV of a
- * prediction over a dataset. Each file belongs to one record, so it is removed with the record, and
- * no other is asked. It is written as `<prediction id>.<random>.part`, synced, and renamed when it
- * is complete. A prediction whose worker died writes the same bytes again.
+ * prediction over a dataset; `<job id>.<number>.result` holds the models of a shard of a set, and
+ * `<job id>.index.result` the list of all its models. Each file belongs to one record, so it is
+ * removed with the record, and no other is asked. It is written as `<id>.<random>.part`, synced,
+ * and renamed when it is complete. A run that died writes the same bytes again.
  *
  * A file stays behind if a process dies between the deletion of a record and that of its file, or
  * if the record goes because it is old. Such files are looked for from time to time
@@ -16,8 +17,8 @@ import { DamagedFile, removeAbandoned } from "./disk.ts";
 import { syncDirectory } from "../../sync-directory.ts";
 import { OpenFile } from "./open-file.ts";
 
-const KEPT = /^(pred_[0-9a-z]{26})\.result$/;
-const PART = /^pred_[0-9a-z]{26}\.[0-9a-f-]{36}\.part$/;
+const KEPT = /^(pred_[0-9a-z]{26}|job_[0-9a-z]{26}\.(?:\d+|index))\.result$/;
+const PART = /^(?:pred|job)_[0-9a-z]{26}\.(?:(?:\d+|index)\.)?[0-9a-f-]{36}\.part$/;
 
 /** A file that is being written. */
 export interface Part {
@@ -47,12 +48,14 @@ export class ResultFiles {
 
   begin(id: string): Part {
     const path = join(this.#directory, `${id}.${randomUUID()}.part`);
-    const keep = async () => {
-      await rename(path, this.#path(id));
-      await syncDirectory(this.#directory);
-      crashPoint("after-keep-result");
-    };
-    return { path, keep, discard: () => rm(path, { force: true }) };
+    return { path, keep: () => this.keep({ id, path }), discard: () => rm(path, { force: true }) };
+  }
+
+  /** Makes a file that was written here, and synced, the result. It replaces one that is there. */
+  async keep({ id, path }: { readonly id: string; readonly path: string }): Promise<void> {
+    await rename(path, this.pathOf(id));
+    await syncDirectory(this.#directory);
+    crashPoint("after-keep-result");
   }
 
   /** Keeps a result that arrives from elsewhere. @throws DamagedFile if it is not what was sent */
@@ -74,14 +77,20 @@ export class ResultFiles {
 
   /** Null if it is not here. */
   async open(id: string): Promise<OpenFile | null> {
-    return await OpenFile.open(this.#path(id));
+    return await OpenFile.open(this.pathOf(id));
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.#path(id), { force: true });
+    await rm(this.pathOf(id), { force: true });
   }
 
-  /** The ids of the predictions that have a file here. */
+  /** Removes the files of a set of models. */
+  async removeSet(id: string): Promise<void> {
+    const files = (await this.list()).filter((one) => one.startsWith(`${id}.`));
+    for (const file of files) await this.remove(file);
+  }
+
+  /** The ids that have a file here. */
   async list(): Promise<string[]> {
     const names = await readdir(this.#directory);
     return names.flatMap((name) => KEPT.exec(name)?.[1] ?? []);
@@ -95,9 +104,10 @@ export class ResultFiles {
     );
   }
 
-  #path(id: string): string {
+  /** Where the file of this id is, if it is here. */
+  pathOf(id: string): string {
     const name = `${id}.result`;
-    if (!KEPT.test(name)) throw new Error(`${JSON.stringify(id)} is no prediction's id.`);
+    if (!KEPT.test(name)) throw new Error(`${JSON.stringify(id)} is no id of a result.`);
     return join(this.#directory, name);
   }
 }

@@ -24,7 +24,7 @@ export async function send({ url, authorization, path, sent }: Sending): Promise
     sent();
   });
   try {
-    const headers = { authorization, "content-type": "text/csv", "content-length": String(size) };
+    const headers = { authorization, "content-type": "application/octet-stream", "content-length": String(size) };
     const init = { method: "PUT", headers, body: Readable.toWeb(body), duplex: "half", signal: stalled.signal };
     const answer = await fetch(url, init as RequestInit);
     await answer.body?.cancel();

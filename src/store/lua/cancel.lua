@@ -12,6 +12,7 @@ local status = get('status')
 if not status then return 'missing' end
 if status == 'cancelled' then return 'already' end
 if ended[status] then return 'wrong_status' end
+if is_set() then return stop_set('cancelling', 'The runs were asked to stop.') end
 if lease_left_ms() == 0 then
   append(event('cancelled', 'Cancelled.'))
   end_job('cancelled')

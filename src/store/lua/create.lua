@@ -54,7 +54,13 @@ if ARGV[6] ~= '' then
   keep_blob('origin', ARGV[6])
   spend(blob_room(ARGV[6]))
 end
-local wake = queue_up()
+local wake
+if get('shards') then
+  redis.call('HSET', root .. ':results', id, owner)
+  wake = queue_set()
+else
+  wake = queue_up()
+end
 count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)

@@ -8,6 +8,9 @@ Returns 'paused', 'pausing', 'wrong_status', 'missing'
 ]]
 local status = get('status')
 if not status then return 'missing' end
+if is_set() and (status == 'queued' or status == 'running' or status == 'pausing') then
+  return stop_set('pausing', 'The runs were asked to stop.')
+end
 if status == 'queued' then
   pause('Paused.')
   return 'paused'

@@ -34,6 +34,8 @@ end
 local function delete_archived()
   redis.call('ZREM', root .. ':unarchived', job)
   if redis.call('EXISTS', root .. ':archive') == 0 or get('model_job') then return end
+  -- A set is never there.
+  if get('shards') then return end
   redis.call('RPUSH', root .. ':buried', owner .. ' ' .. id)
   if not get('archived') then return end
   count_archived(get('archived'), -1)
@@ -49,6 +51,10 @@ local function delete_record()
   each_result_key(job, function(key) redis.call('UNLINK', key) end)
   count_bytes(0)
   if number('result_bytes') then count_result(0) end
+  if is_set() then
+    use_bytes('dataset_bytes', -number('set_bytes'))
+    redis.call('HDEL', root .. ':results', id)
+  end
   local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
   -- The key may have expired and been used again.
   if idempotency and redis.call('HGET', idempotency, 'job') == id then

@@ -10,4 +10,4 @@ local status = get('status')
 if not status then return { 'missing' } end
 if status ~= 'paused' then return { 'wrong_status' } end
 append(event('requeued', 'Resumed; it waits for a worker.', number('checkpoint_step')))
-return { 'queued', queue_up() }
+return { 'queued', is_set() and queue_set() or queue_up() }

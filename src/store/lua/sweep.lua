@@ -30,6 +30,9 @@ local function look()
     redis.call('ZREM', KEYS[1], job)
   elseif status == 'paused' then
     look_at('+inf')
+  elseif is_set() then
+    look_at('+inf')
+    go_on()
   elseif lease_ms + claim_ms > 0 then
     look_at(now + lease_ms + claim_ms)
   elseif status == 'queued' then

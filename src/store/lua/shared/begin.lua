@@ -82,6 +82,10 @@ end
 -- Whether the owner may run no more jobs at present.
 local function is_at_limit()
   local limit = limit_of('running')
+  -- A set counts once, however many of its shards run.
+  if limit and get('set') and redis.call('HGET', set_of_shard(), 'status') == 'running' then
+    return false
+  end
   return limit and count('running', 'pausing', 'cancelling') >= limit
 end
 
@@ -101,7 +105,7 @@ local function begin(token, place)
   if not status or lease_left_ms() > 0 then return 'gone' end
   settle('; the run was already gone')
   status = get('status')
-  if ended[status] or status == 'paused' then return 'gone' end
+  if not status or ended[status] or status == 'paused' then return 'gone' end
   if status == 'queued' and get('claim') and get('claim') ~= token then return 'gone' end
   if status == 'queued' and is_at_limit() then return 'held' end
   local memory_bytes = number('memory_bytes') or 0
@@ -140,6 +144,7 @@ local function begin(token, place)
   end
   compute_from(tonumber(checkpoint) or 0, version)
   set_status('running')
+  if get('set') then begin_set() end
   return 'taken', taken(alone, since and now - since or -1)
 end
 

@@ -81,6 +81,8 @@ end
 
 -- Appends an event. A run may write only so many events of a type (room.lua).
 local function append(event, run)
+  -- The events of a shard are its set's.
+  if get('set') then return end
   local type = cjson.decode(event).type
   local place = count_event(type)
   if place == 'within' then record_event(event, run) end

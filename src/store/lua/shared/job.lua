@@ -234,9 +234,23 @@ local function count_result(bytes)
   if bytes == 0 then redis.call('HDEL', root .. ':results', id) end
 end
 
+-- Drops what only an open set needs. The results of a set that does not succeed are of no use.
+local function end_set(status)
+  redis.call('DEL', job .. ':shards', job .. ':todo')
+  redis.call('ZREM', root .. ':concluding', job)
+  if status == 'succeeded' then return end
+  use_bytes('dataset_bytes', -number('set_bytes'))
+  set('set_bytes', 0)
+  redis.call('HDEL', root .. ':results', id)
+end
+
+-- Ends a shard of a set, or takes it back (shared/set.lua).
+local end_shard
+
 -- Ends the job: frees its lease, its datasets, its weights and the room that it was promised. Of
 -- its checkpoints it keeps the last, or as many as the spec says.
 local function end_job(status)
+  if get('set') then return end_shard(status) end
   complete_older_record()
   set_status(status)
   local failure = get('error')
@@ -247,7 +261,11 @@ local function end_job(status)
   redis.call('HDEL', root .. ':open', id)
   redis.call('ZREM', root .. ':due', job)
   redis.call('ZADD', root .. ':ended', now, job)
-  if not get('model_job') then redis.call('ZADD', root .. ':unarchived', now, job) end
+  if get('shards') then
+    end_set(status)
+  elseif not get('model_job') then
+    redis.call('ZADD', root .. ':unarchived', now, job)
+  end
   for dataset in dataset_keys(get('dataset') or '') do
     redis.call('SREM', dataset .. ':jobs', id)
   end
@@ -267,6 +285,7 @@ local function end_job(status)
 end
 
 local function pause(message)
+  if get('set') then return end_shard('paused') end
   append(event('paused', message, number('checkpoint_step')))
   set_status('paused')
   unset('lease_expires_at', 'token')

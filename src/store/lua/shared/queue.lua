@@ -50,10 +50,12 @@ local runs = { running = true, pausing = true, cancelling = true }
 
 -- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
 -- lists, the count over all owners, the list of who waits since when, and the list of what the
--- reconciler looks at.
+-- reconciler looks at. A shard of a set is only in the last two.
 local function unlist(status)
-  redis.call('ZREM', owned .. ':jobs:' .. status, id)
-  add(root .. ':statuses', status, -1)
+  if not get('set') then
+    redis.call('ZREM', owned .. ':jobs:' .. status, id)
+    add(root .. ':statuses', status, -1)
+  end
   if status == 'queued' then
     redis.call('ZREM', root .. ':waiting', id)
     if get('claim') then unset('claim') else redis.call('ZREM', owned .. ':waiting', id) end
@@ -61,10 +63,14 @@ local function unlist(status)
 end
 
 local function list(status)
-  redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
-  add(root .. ':statuses', status, 1)
-  if status == 'queued' then redis.call('ZADD', root .. ':waiting', now, id) end
-  if runs[status] then
+  if not get('set') then
+    redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
+    add(root .. ':statuses', status, 1)
+  end
+  -- No run holds a set: runs hold its shards.
+  local is_held = not get('shards')
+  if status == 'queued' and is_held then redis.call('ZADD', root .. ':waiting', now, id) end
+  if runs[status] and is_held then
     look_at(number('lease_expires_at') or now)
   elseif not ended[status] then
     look_at('+inf')

@@ -6,22 +6,15 @@
  * It has the columns that the models need, with the types that the spec declares. It can be sent to
  * a thread: all that grows with the rows or the keys is in shared memory.
  */
-import type { DatasetSummary, TablePath } from "../data/beside.ts";
-import type { DataSpec } from "../data/encode/encoding.ts";
-import {
-  featuresOf,
-  isArray,
-  partitionColumns,
-  ruleColumns,
-  targetColumns,
-  type TableSummary,
-} from "../data/encode/features.ts";
-import { missingIn, ViewedFile } from "../data/encode/viewed-file.ts";
-import type { Columns } from "../data/files/beside-files.ts";
-import type { TensorValues } from "../data/tensors/elements.ts";
-import { size } from "../engine/member/shape.ts";
-import type { Key } from "./model-spec.ts";
-import { partitionRows } from "../data/encode/keys.ts";
+import type { DatasetSummary, TablePath } from "../beside.ts";
+import type { DataSpec } from "./encoding.ts";
+import { featuresOf, isArray, partitionColumns, ruleColumns, targetColumns } from "./features.ts";
+import type { TableSummary } from "./features.ts";
+import { missingIn, ViewedFile } from "./viewed-file.ts";
+import type { Columns } from "../files/beside-files.ts";
+import type { TensorValues } from "../tensors/elements.ts";
+import { size } from "../../engine/member/shape.ts";
+import { partitionRows, type Key } from "./keys.ts";
 
 export interface PartitionedTable {
   /** Of all rows that the set sees, with the types that its spec declares. */

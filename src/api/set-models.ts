@@ -1,0 +1,113 @@
+/** The models of a set, from the files of its shards. */
+import { faulty, Problem } from "../contract/errors.ts";
+import type { Fault } from "../contract/resolve/faults.ts";
+import type { Job } from "../contract/wire/job.ts";
+import type { SetModel, SetModelDetails } from "../contract/wire/model-set.ts";
+import { DatasetLost } from "../data/dataset.ts";
+import { DamagedFile } from "../data/files/disk.ts";
+import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.ts";
+import { metricColumn, SetIndex, type Listing } from "../sets/set-index.ts";
+import { indexId, shardId, type EndedSet } from "../store/sets.ts";
+import { notFound } from "./plugins/problems.ts";
+import { noSuchJob } from "./routes/jobs.ts";
+import type { Services } from "./services.ts";
+
+const AGAIN = "Post the job again: it makes the same models.";
+
+/** @throws Problem unless there is such a set */
+export async function setOf({ store }: Pick<Services, "store">, owner: string, id: string): Promise<[Job, EndedSet]> {
+  const [job, set] = await Promise.all([store.jobs.get(owner, id), store.sets.find(owner, id)]);
+  if (job === null) throw noSuchJob();
+  if (set === null)
+    throw notFound("This job makes one model: read /model of it. A set of models has partition_by, folds or seeds.");
+  return [job, set];
+}
+
+/**
+ * What `use` makes of a model of a set.
+ * @throws Problem if there is no such model, or it has not ended, DatasetLost if it is lost
+ */
+export async function useModel<T>(
+  { store, files }: Pick<Services, "store" | "files">,
+  owner: string,
+  id: string,
+  number: number,
+  use: (model: ShardModel) => T,
+): Promise<T> {
+  const [job, set] = await setOf({ store }, owner, id);
+  if (number >= set.models) throw notFound(`The set has ${set.models} models, whose numbers begin with 0.`);
+  const path = files.results.pathOf(shardId(id, Math.floor(number / set.shardModels)));
+  const read = async () => {
+    const file = await ShardFile.open(path);
+    try {
+      return use(await file.model(number));
+    } finally {
+      await file.close();
+    }
+  };
+  if (job.status === "succeeded") return await unlessLost(read);
+  return await read().catch((error: unknown) => {
+    throw error instanceof DamagedFile ? notEnded(job.status, "This model") : error;
+  });
+}
+
+/** What models are sorted by; null: by their numbers. With `-` before it the largest come first. */
+function sortOf(text: string): Listing["sort"] {
+  const descending = text.startsWith("-");
+  const by = descending ? text.slice(1) : text;
+  return by === "number" ? null : { by, descending };
+}
+
+/** A page of the models of a set that has succeeded. @throws Problem, DatasetLost */
+export async function listModels(
+  { store, files }: Pick<Services, "store" | "files">,
+  owner: string,
+  id: string,
+  { sort, ...query }: { readonly sort: string } & Pick<Listing, "after" | "limit" | "status">,
+): Promise<{ data: SetModel[]; has_more: boolean; next: string | null }> {
+  const [job] = await setOf({ store }, owner, id);
+  if (job.status !== "succeeded") throw notEnded(job.status, "The set, whose models are listed at its end,");
+  return await unlessLost(async () => {
+    const index = await SetIndex.open(files.results.pathOf(indexId(id)));
+    try {
+      const known = ["rows", "steps", ...index.metrics.map(metricColumn)];
+      const sorted = sortOf(sort);
+      if (sorted !== null && !known.includes(sorted.by)) throw faulty("invalid_parameter", [sortFault(known)]);
+      const { entries, hasMore } = await index.list({ ...query, sort: sorted });
+      const next = hasMore ? String(entries.at(-1)!.number) : null;
+      return { data: entries.map(toSetModel), has_more: hasMore, next };
+    } finally {
+      await index.close();
+    }
+  });
+}
+
+function sortFault(known: readonly string[]): Fault {
+  const names = ["number", ...known].join(", ");
+  return { pointer: "?sort", message: `must be one of ${names}; - before all but number puts the largest first` };
+}
+
+/** @throws DatasetLost if a file is missing or damaged */
+async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    if (!(error instanceof DamagedFile)) throw error;
+    throw new DatasetLost(`A file of this set is missing or damaged: ${error.message}`, AGAIN);
+  }
+}
+
+export function notEnded(status: Job["status"], what: string): Problem {
+  const detail = `${what} has not ended; the job is ${status}.`;
+  return new Problem("wrong_status", detail, { current_status: status });
+}
+
+export function toSetModel({ key, fold, seed, ...entry }: ModelEntry): SetModel {
+  const { number, status, rows, steps, metrics, weights_sha256, error } = entry;
+  return { number, key: { ...key, fold, seed }, status, rows, steps, metrics, weights_sha256, error };
+}
+
+export function toDetails(jobId: string, { entry, ...model }: ShardModel): SetModelDetails {
+  const { epochs, stop_reason, best } = entry;
+  return { ...toSetModel(entry), epochs, stop_reason, best, description: model.notes(), job_id: jobId };
+}

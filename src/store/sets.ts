@@ -1,0 +1,129 @@
+/** Sets of models: what their shards' runs read, and how a set ends (lua/shared/set.lua). */
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { JobResult, SetCounts } from "../contract/wire/job.ts";
+import type { Database } from "./database.ts";
+import { keys } from "./keys.ts";
+import { idsIn, named, type NewEvent } from "./record.ts";
+import { storedSpec } from "./stored-spec.ts";
+import type { Hold } from "./taken.ts";
+
+/** What a run needs to know of its shard. */
+export interface ShardWork {
+  readonly setId: string;
+  readonly spec: ResolvedSpec;
+  readonly datasetIds: readonly string[];
+  /** The numbers of its models: from `from` up to, but not including, `to`. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** How the models of a shard have ended, and how many bytes its file has. */
+export interface ShardResult extends Pick<SetCounts, "succeeded" | "failed" | "skipped"> {
+  readonly bytes: number;
+}
+
+/** A set whose shards have all ended. */
+export interface EndedSet {
+  readonly owner: string;
+  readonly id: string;
+  readonly spec: ResolvedSpec;
+  readonly datasetIds: readonly string[];
+  readonly models: number;
+  readonly shardModels: number;
+}
+
+/** Whether this is the id of a shard, and not of a job. */
+export function isShard(id: string): boolean {
+  return id.includes(".");
+}
+
+/** The id of a shard, and of its file of results. */
+export function shardId(setId: string, number: number): string {
+  return `${setId}.${number}`;
+}
+
+/** The id of the file that lists all models of a set. */
+export function indexId(setId: string): string {
+  return `${setId}.index`;
+}
+
+export class Sets {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Null if the set is gone. */
+  async work({ owner, jobId }: Pick<Hold, "owner" | "jobId">): Promise<ShardWork | null> {
+    const [setId, number] = jobId.split(".");
+    const set = await this.find(owner, setId);
+    if (set === null) return null;
+    const from = Number(number) * set.shardModels;
+    const { spec, datasetIds, models } = set;
+    return { setId, spec, datasetIds, from, to: Math.min(models, from + set.shardModels) };
+  }
+
+  /** The sets, of any owner, that wait for their results to be put together. */
+  async concluding(most: number): Promise<EndedSet[]> {
+    const jobs = await this.#database.use((redis) => redis.zrange(keys.concluding, "0", String(most - 1)));
+    const found = await Promise.all(
+      jobs.map((job) => {
+        const [, owner, id] = /:owner:(.*?):job:(.+)$/.exec(job)!;
+        return this.find(owner, id);
+      }),
+    );
+    return found.filter((set) => set !== null);
+  }
+
+  /**
+   * Returns false if the set has ended otherwise, or is to stop.
+   * @param bytes those of all its files
+   */
+  async conclude(
+    { owner, id }: Pick<EndedSet, "owner" | "id">,
+    result: JobResult,
+    { succeeded, failed, skipped }: Pick<SetCounts, "succeeded" | "failed" | "skipped">,
+    bytes: number,
+  ): Promise<boolean> {
+    const message = `Trained ${succeeded} models${failed + skipped === 0 ? "" : `; ${failed} failed, ${skipped} were skipped`}.`;
+    const data = { succeeded, failed, skipped };
+    const event: NewEvent = { type: "succeeded", message, step: null, data };
+    const done = await this.#database.run<number>(
+      "conclude_set",
+      keys.job(owner, id),
+      JSON.stringify(result),
+      JSON.stringify(event),
+      JSON.stringify(data),
+      bytes,
+    );
+    return done === 1;
+  }
+
+  /** Lets a shard be trained again. Returns whether a wake-up must be added to the queue. */
+  async giveBack({ owner, id }: Pick<EndedSet, "owner" | "id">, number: number, models: number): Promise<boolean> {
+    return (await this.#database.run<number>("give_back_shard", keys.job(owner, id), number, models)) === 1;
+  }
+
+  /** Whether a shard runs, whose results are awaited. */
+  async isExpected(owner: string, shard: string): Promise<boolean> {
+    const status = await this.#database.use((redis) => redis.hget(keys.job(owner, shard), "status"));
+    return status === "running" || status === "cancelling" || status === "pausing";
+  }
+
+  /** Null if there is no such set. */
+  async find(owner: string, id: string): Promise<EndedSet | null> {
+    const fields = ["spec", "spec_version", "dataset", "total_steps", "shard_models"] as const;
+    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
+    const record = named(fields, values);
+    if (record.spec === null || record.shard_models === null) return null;
+    return {
+      owner,
+      id,
+      spec: await storedSpec(record.spec, record.spec_version),
+      datasetIds: idsIn(record.dataset),
+      models: Number(record.total_steps),
+      shardModels: Number(record.shard_models),
+    };
+  }
+}

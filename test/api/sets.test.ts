@@ -1,0 +1,224 @@
+/** A set of models: each is the model that the plain job makes. */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Job } from "../../src/contract/wire/job.ts";
+import type { SetModel, SetModelDetails } from "../../src/contract/wire/model-set.ts";
+import { SetEnds } from "../../src/set-ends.ts";
+import { ended, sha256, startProcess, type WorkerProcess } from "../worker/support.ts";
+import { specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+let worker: WorkerProcess;
+let dataset: string;
+
+/** Stores of 5 to 40 rows, one of which has no name. */
+const rows = Array.from({ length: 200 }, (_, i) => [
+  ["", "a", "b", "b", "c é", "c é", "c é", "c é"][i % 8],
+  i % 3 === 0,
+  Math.sin(i),
+  (i * 7) % 11,
+  ["cat", "dog"][(i >> 1) % 2],
+]);
+const csv = [["store", "open", "x", "z", "label"], ...rows].map((row) => row.join(",")).join("\n");
+
+beforeAll(async () => {
+  service = await startService();
+  worker = await startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
+  dataset = (await service.upload(csv)).id;
+});
+
+afterAll(async () => {
+  worker.kill("SIGKILL");
+  await worker.exited;
+  await service.stop();
+});
+
+const data = { target: "label", features: ["x", "z"], validation: { every: 5 } };
+
+async function read<T>(path: string): Promise<T> {
+  const { status, body, text } = await service.call("GET", path);
+  if (status !== 200) throw new Error(text);
+  return body as T;
+}
+
+async function until(id: string, done: (job: Job) => boolean): Promise<Job> {
+  for (;;) {
+    const job = await read<Job>(`/v1/jobs/${id}`);
+    if (done(job)) return job;
+  }
+}
+
+test("each model has the bytes and the metrics of the plain job", async () => {
+  const set = { ...data, dataset, partition_by: ["store", "open"], validation: { folds: 3, seed: 4 } };
+  const training = { epochs: 3, batch_size: 4, seed: 7, seeds: 2 };
+  const { id } = await service.create(specFor(dataset, { data: set, training }));
+  expect(await until(id, ended)).toMatchObject({
+    status: "succeeded",
+    models: { total: 36, ended: 36, succeeded: 36, failed: 0, skipped: 0 },
+    progress: { step: 36, total_steps: 36, progress: 1 },
+  });
+  for (const number of [0, 7, 20, 35]) {
+    const model = await read<SetModelDetails>(`/v1/jobs/${id}/models/${number}`);
+    const { fold, seed, ...where } = model.key as Record<string, string | number>;
+    expect([fold, seed]).toEqual([Math.floor(number / 2) % 3, number % 2]);
+    const plain = await service.create(
+      specFor(dataset, {
+        data: { ...data, dataset, where, validation: { folds: 3, fold, seed: 4 } },
+        training: { epochs: 3, batch_size: 4, seed: 7 + Number(seed) },
+      }),
+    );
+    const { result } = await until(plain.id, ended);
+    expect(model.weights_sha256).toBe(result!.weights_sha256);
+    expect(model.metrics).toEqual(result!.metrics);
+    const file = await service.call("GET", `/v1/jobs/${id}/models/${number}/model`);
+    expect(sha256(file.body as Buffer)).toBe(result!.weights_sha256);
+  }
+});
+
+type Page = { data: SetModel[]; has_more: boolean; next: string | null };
+
+/** All models in the order of a list, page by page. */
+async function list(id: string, query: string): Promise<SetModel[]> {
+  const all: SetModel[] = [];
+  for (let after = ""; ;) {
+    const page = await read<Page>(`/v1/jobs/${id}/models?limit=4&${query}${after}`);
+    all.push(...page.data);
+    if (!page.has_more) return all;
+    after = `&after=${page.next}`;
+  }
+}
+
+describe("a set some of whose models fail", () => {
+  let id: string;
+  let models: SetModel[];
+
+  beforeAll(async () => {
+    // Of store "a" no row has a label of the second class; a label is missing in "c é".
+    const some = rows.map(([store, open, x, z, label], i) => [store, open, x, i === 4 ? "1e30" : z, label]);
+    const text = [["store", "open", "x", "z", "label"], ...some].map((row) => row.join(",")).join("\n");
+    const wide = (await service.upload(text)).id;
+    const spec = specFor(wide, {
+      data: {
+        dataset: wide,
+        target: "z",
+        features: ["x"],
+        partition_by: "store",
+        min_rows: 30,
+        preprocess: { target: "none" },
+      },
+      model: { layers: [{ type: "linear" }] },
+      loss: { type: "mse" },
+      optimizer: { type: "sgd", lr: 0.1 },
+    });
+    id = (await service.create(spec)).id;
+    await until(id, ended);
+    models = (await read<Page>(`/v1/jobs/${id}/models`)).data;
+  });
+
+  test("tells why, and the others go on", async () => {
+    expect(models.map(({ key, status, error }) => [key, status, error?.code ?? null])).toEqual([
+      [{ store: "a", fold: 0, seed: 0 }, "skipped", "too_few_rows"],
+      [{ store: "b", fold: 0, seed: 0 }, "succeeded", null],
+      [{ store: "c é", fold: 0, seed: 0 }, "failed", "diverged"],
+    ]);
+    const { result, status, models: counts } = await read<Job>(`/v1/jobs/${id}`);
+    expect([status, counts]).toEqual(["succeeded", { total: 3, ended: 3, succeeded: 1, failed: 1, skipped: 1 }]);
+    expect(result!.metrics).toEqual({});
+  });
+
+  test("has no weights for them", async () => {
+    expect((await service.call("GET", `/v1/jobs/${id}/models/2/model`)).status).toBe(404);
+    expect((await service.call("GET", `/v1/jobs/${id}/models/1/model`)).status).toBe(200);
+    expect((await service.call("GET", `/v1/jobs/${id}/models/3`)).body.detail).toContain("has 3 models");
+  });
+});
+
+describe("the list of models", () => {
+  let id: string;
+
+  beforeAll(async () => {
+    const spec = {
+      data: { ...data, dataset, partition_by: ["open", "store"] },
+      training: { epochs: 2, batch_size: 4, seeds: 3 },
+    };
+    id = (await service.create(specFor(dataset, spec))).id;
+    await until(id, ended);
+  });
+
+  test("is in the order of their numbers, or sorted by what it is asked for", async () => {
+    const all = await list(id, "");
+    expect(all.map(({ number }) => number)).toEqual(Array.from({ length: 18 }, (_, number) => number));
+    const rising = await list(id, "sort=metric.valid_loss");
+    const losses = rising.map(({ metrics }) => metrics.valid_loss!);
+    expect(losses).toEqual(all.map(({ metrics }) => metrics.valid_loss!).toSorted((a, b) => a - b));
+    const falling = await list(id, "sort=-metric.valid_loss");
+    expect(falling).toEqual(rising.toReversed());
+    expect(await list(id, "status=failed")).toEqual([]);
+    const wrong = await service.call("GET", `/v1/jobs/${id}/models?sort=metric.loss`);
+    expect([wrong.status, wrong.body.detail]).toEqual([400, expect.stringContaining("metric.valid_loss")]);
+  });
+
+  test("has the means that the result has", async () => {
+    const { result } = await read<Job>(`/v1/jobs/${id}`);
+    const all = await list(id, "");
+    const losses = all.map(({ metrics }) => metrics.valid_loss!);
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    expect(result!.metrics.valid_loss).toBe(mean);
+    expect(result!.distribution!.valid_loss).toMatchObject({
+      mean,
+      min: Math.min(...losses),
+      max: Math.max(...losses),
+    });
+  });
+});
+
+test("a set is no job with one model", async () => {
+  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 2, batch_size: 4 } };
+  const { id } = await service.create(specFor(dataset, spec));
+  await until(id, ended);
+  for (const path of ["model/description", "evaluation?split=valid"])
+    expect((await service.call("GET", `/v1/jobs/${id}/${path}`)).body.detail).toContain("/models");
+  const plain = await service.create(specFor(dataset, { data: { ...data, dataset } }));
+  expect((await service.call("GET", `/v1/jobs/${plain.id}/models`)).body.detail).toContain("one model");
+  expect((await read<Job>(`/v1/jobs/${plain.id}`)).models).toBeNull();
+});
+
+test.each([
+  [{ data: { partition_by: "shop" } }, "/data/partition_by", "not a column"],
+  [{ data: { partition_by: ["store", "store"] } }, "/data/partition_by/1", "second time"],
+  [{ data: { partition_by: "store", where: { store: "a" } } }, "/data/partition_by", "one value"],
+  [
+    { training: { seeds: 1000, epochs: 1, batch_size: 4 }, data: { partition_by: "x", validation: { folds: 50 } } },
+    "/training/seeds",
+    "1000000",
+  ],
+  [{ training: { seeds: 2, epochs: 1, batch_size: 4 }, observe: { every_steps: 1 } }, "/observe", "one model"],
+])("told at POST: %j", async ({ data: changes = {}, ...rest }: Record<string, object>, pointer, message) => {
+  const spec = specFor(dataset, { ...rest, data: { ...data, dataset, ...changes } });
+  const { status, body } = await service.call("POST", "/v1/jobs", { body: spec });
+  expect([status, body.errors]).toEqual([422, [{ pointer, message: expect.stringContaining(message) as string }]]);
+});
+
+test("a file of a shard that is damaged before the end is made again, later it is told", async () => {
+  await service.setEnds.close();
+  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 2, batch_size: 4 } };
+  const { id } = await service.create(specFor(dataset, spec));
+  await until(id, (job) => job.models!.ended === job.models!.total);
+  const path = join(service.directory, `${id}.0.result`);
+  const bytes = readFileSync(path);
+  writeFileSync(
+    path,
+    bytes.map((byte, at) => (at === 100 ? byte ^ 1 : byte)),
+  );
+  const ends = new SetEnds({ ...service, log: pino({ level: "silent" }), isSafe: async () => true });
+  expect(await until(id, ended)).toMatchObject({ status: "succeeded", models: { ended: 3, succeeded: 3 } });
+  await ends.close();
+  expect(readFileSync(path)).toEqual(bytes);
+  rmSync(path);
+  const lost = await service.call("GET", `/v1/jobs/${id}/models/0`);
+  expect([lost.status, lost.body.detail]).toEqual([503, expect.stringContaining("missing")]);
+  expect((await service.call("DELETE", `/v1/jobs/${id}`)).status).toBe(204);
+  expect(readdirSync(service.directory).filter((name) => name.startsWith(id))).toEqual([]);
+});
