@@ -134,17 +134,12 @@ GATHERED_TILES(tiles_of_four, 4, 0)
 #undef GATHERED_TILES
 
 /** Packs two vectors of columns that lie anywhere: they become one whole run each. */
-static void pack_gathered(gathered v[2], const uint8_t *b, const int32_t *lanes, const int32_t *steps, int depth, int width) {
-  for (int j = 0; j < width; j += 4) {
-    const int count = least(4, width - j);
-    const uint8_t *from = b + lanes[j];
-    float *to = panel_of_b + j;
-    if (count == 4 && ends_of(lanes + j, 4) == 8) {
-      for (int p = 0; p < depth; p++) floats4_store(to + p * WIDTH, floats4_at((const float *)(from + steps[p])));
-    } else {
-      for (int p = 0; p < depth; p++)
-        for (int i = 0; i < count; i++) memcpy(to + p * WIDTH + i, b + lanes[j + i] + steps[p], 4);
-    }
+static __attribute__((noinline)) void pack_gathered(
+    gathered v[2], const uint8_t *b, const int32_t *lanes, const int32_t *steps, int depth, int width) {
+  float *to = panel_of_b;
+  for (int p = 0; p < depth; p++, to += WIDTH) {
+    const uint8_t *from = b + steps[p];
+    for (int j = 0; j < width; j++) memcpy(to + j, from + lanes[j], 4);
   }
   for (int i = 0; i < 2; i++) {
     const int columns = width - i * LANES < 0 ? 0 : least(LANES, width - i * LANES);

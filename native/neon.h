@@ -8,7 +8,7 @@
 #define MASKED_LOADS 0
 
 typedef float32x4_t floats4;
-#define floats4_at(at) vld1q_f32(at)
+#define floats4_at(at) vld1q_f32((const float *)(at))
 #define floats4_store(at, x) vst1q_f32(at, x)
 #define floats4_fma(a, b, c) vfmaq_f32(c, a, b)
 #define floats4_transpose(a, b, c, d)                                                         \

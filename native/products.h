@@ -158,10 +158,8 @@ static void pack_columns(float *to, int step, const uint8_t *b, ptrdiff_t row, i
     float *at = to + j;
     int p = 0;
     for (; p + 4 <= depth; p += 4, at += 4 * step) {
-      const float *from = (const float *)(b + 4 * p);
-      const ptrdiff_t next = row / 4;
-      floats4 x0 = floats4_at(from), x1 = floats4_at(from + next);
-      floats4 x2 = floats4_at(from + 2 * next), x3 = floats4_at(from + 3 * next);
+      floats4 x0 = floats4_at(b + 4 * p), x1 = floats4_at(b + row + 4 * p);
+      floats4 x2 = floats4_at(b + 2 * row + 4 * p), x3 = floats4_at(b + 3 * row + 4 * p);
       floats4_transpose(x0, x1, x2, x3);
       floats4_store(at, x0);
       floats4_store(at + step, x1);

@@ -7,7 +7,7 @@
 #define MASKED_LOADS 1
 
 typedef __m128 floats4;
-#define floats4_at(at) _mm_loadu_ps(at)
+#define floats4_at(at) _mm_loadu_ps((const float *)(at))
 #define floats4_store(at, x) _mm_storeu_ps(at, x)
 #define floats4_fma(a, b, c) _mm_fmadd_ps(a, b, c)
 #define floats4_transpose(a, b, c, d) _MM_TRANSPOSE4_PS(a, b, c, d)

@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "42960bd7854b23e4";
+export const NATIVE_FACE = "e6a85727d56ff79c";
 
 export interface NativeCalls {
   readonly average: () => void;
