@@ -1,5 +1,5 @@
 /** A typed column: its values, and the summary that describes them. */
-import { areAllDifferent, areIntegers, areNearlyAll, type Numbers } from "./distinct.ts";
+import { areAllDifferentIntegers, areNearlyAll, type Numbers } from "./distinct.ts";
 import {
   MAX_CLASSES,
   MAX_CLASS_LENGTH,
@@ -10,6 +10,7 @@ import {
 } from "../dataset.ts";
 import type { TensorValues } from "../tensors/elements.ts";
 import type { StoredTexts } from "../text/texts.ts";
+import { Totals } from "./totals.ts";
 
 /** The code of a missing cell. */
 export const MISSING_CODE = 0xffff;
@@ -72,8 +73,9 @@ export function numericColumn(
   missing: number,
   values: Float64Array<ArrayBuffer>,
   among: Float64Array | null = null,
+  totals: Totals = Totals.of(values),
 ): Column {
-  return { summary: numericSummary(name, missing, values, among), values };
+  return { summary: numericSummary(name, missing, values, among, totals), values };
 }
 
 /** What is said of numbers, of whatever type: a copy as doubles may be eight times as large. */
@@ -82,11 +84,12 @@ export function numericSummary(
   missing: number,
   values: Numbers,
   among: Float64Array | null = null,
+  totals: Totals = Totals.of(values),
 ): TableColumn {
-  const { count, distinct, ...range } = measured(missing, values, among);
+  const { count, distinct, ...range } = measured(missing, values, among, totals);
   const classes = distinct === null ? null : Array.from(distinct, String);
   const mayDiffer = distinct === null || areNearlyAll(distinct.length, count);
-  const all_different = mayDiffer && areIntegers(values) && areAllDifferent(values);
+  const all_different = mayDiffer && areAllDifferentIntegers(values, count);
   return { name, type: "numeric", missing, ...range, classes, all_different, reason: null };
 }
 
@@ -96,25 +99,14 @@ export function dateColumn(
   values: Float64Array<ArrayBuffer>,
   among: Float64Array | null = null,
 ): Column {
-  const { count: _, distinct, ...range } = measured(missing, values, among);
+  const { count: _, distinct, ...range } = measured(missing, values, among, Totals.of(values));
   const classes = distinct === null ? null : datesOf(distinct);
   return { summary: { name, type: "date", missing, ...range, classes, all_different: false, reason: null }, values };
 }
 
 /** To find the distinct ones among few values takes less time than among all. */
-function measured(missing: number, values: Numbers, among: Float64Array | null) {
-  let min = Infinity;
-  let max = -Infinity;
-  let sum = 0;
-  let count = 0;
-  for (let row = 0; row < values.length; row++) {
-    const value = values[row];
-    if (Number.isNaN(value)) continue;
-    if (value < min) min = value;
-    if (value > max) max = value;
-    sum += value;
-    count++;
-  }
+function measured(missing: number, values: Numbers, among: Float64Array | null, totals: Totals) {
+  const { min, max, sum, count } = totals;
   const distinct = distinctOf(among ?? values);
   const mean = sum / (values.length - missing);
   return {

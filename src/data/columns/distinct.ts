@@ -14,23 +14,34 @@ export function areNearlyAll(distinct: number, count: number): boolean {
 }
 
 /**
- * `values` has NaN for missing cells. If many values repeat, looking at a part of them is enough.
+ * Whether the values are all different, but for a few. If many values repeat, looking at a part of
+ * them is enough.
+ * @param values NaN for missing cells
+ * @param count how many are not missing
  */
-export function areAllDifferent(values: Numbers): boolean {
-  let count = 0;
-  for (let row = 0; row < values.length; row++) if (!Number.isNaN(values[row])) count++;
-  const part = values.subarray(0, Math.ceil(values.length / 8));
-  return [part, values].every((some) => areNearlyAll(count - repeatedIn(some), count));
+export function areAllDifferent(values: Numbers, count: number): boolean {
+  const tooMany = REPEATED_SHARE * count;
+  return count >= MIN_VALUES && [firstOf(values), values].every((some) => repeatedIn(some, tooMany) < tooMany);
+}
+
+/** The same for integers. Others are soon known to be none. */
+export function areAllDifferentIntegers(values: Numbers, count: number): boolean {
+  return areIntegers(firstOf(values)) && areAllDifferent(values, count) && areIntegers(values);
+}
+
+function firstOf(values: Numbers): Numbers {
+  return values.subarray(0, Math.ceil(values.length / 8));
 }
 
 /** Values are compared within parts of about so many, which fit in a processor's cache. */
 const PART_VALUES = 2 ** 12;
 
 /**
- * How many values equal one before them. Equal values have the same hash, so they are in the same
- * part. The hash is another one at each call: whoever knew it could make a file that takes hours.
+ * How many values equal one before them, or `most` if there are more. Values are compared within
+ * parts: equal ones have the same hash, so they are in the same part. The hash is another one at
+ * each call: whoever knew it could make a file that takes hours.
  */
-function repeatedIn(values: Numbers): number {
+function repeatedIn(values: Numbers, most: number): number {
   if (areAscending(values)) return 0;
   const bits = Math.max(0, Math.ceil(Math.log2(values.length / PART_VALUES)));
   const { sorted, hashes, ends } = partsOf(values, hashesOf(values), bits);
@@ -48,6 +59,7 @@ function repeatedIn(values: Numbers): number {
       if (table[slot] === value) repeated++;
       else table[slot] = value;
     }
+    if (repeated >= most) return most;
     begin = end;
   }
   return repeated;
@@ -102,7 +114,7 @@ function partsOf(values: Numbers, unsorted: Uint32Array, bits: number) {
   return { sorted, hashes, ends };
 }
 
-export function areIntegers(values: Numbers): boolean {
+function areIntegers(values: Numbers): boolean {
   for (let row = 0; row < values.length; row++)
     if (!Number.isInteger(values[row]) && !Number.isNaN(values[row])) return false;
   return true;

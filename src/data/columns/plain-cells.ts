@@ -6,6 +6,7 @@ import { missingKinds, type ReaderKernels } from "../kernels/reader.ts";
 import { WordTable } from "../kernels/word-table.ts";
 import type { RowBatch } from "../table/row-batch.ts";
 import type { MissingCells } from "./cell-word.ts";
+import type { Totals } from "./totals.ts";
 
 /** In the order of texts.kernel.as.ts. */
 const takenTexts = ["any", "texts", "digits"] as const;
@@ -37,6 +38,7 @@ export type PlainCells =
  * values are then in the batch, and the numbers of missing cells in the kernels.
  * @param areWordsNumbers whether a word for a missing cell may look like a number or a date
  * @param keepsTexts whether the batch gets the texts too
+ * @param totals get the numbers
  */
 export function readPlain(
   plain: PlainCells,
@@ -45,6 +47,7 @@ export function readPlain(
   from: number,
   areWordsNumbers: boolean,
   keepsTexts: boolean,
+  totals: Totals,
 ): number {
   const { run } = batch.kernels;
   const cells = batch.cells(column);
@@ -53,7 +56,10 @@ export function readPlain(
   switch (plain.as) {
     case "numbers": {
       const [mark, takesMark, takesGroups] = [plain.mark.charCodeAt(0), plain.takesMark, plain.takesGroups];
-      return run.numbers_of(cells, stride, from, rows, mark, Number(takesMark), Number(takesGroups), words, values);
+      const takes = [Number(takesMark), Number(takesGroups)] as const;
+      const to = run.numbers_of(cells, stride, from, rows, mark, ...takes, words, values, totals.sum);
+      totals.addRead(run, to - from);
+      return to;
     }
     case "dates": {
       const order = plain.takesOrders ? Number(plain.order === "monthFirst") : -1;

@@ -7,6 +7,7 @@ import type { KeptTexts } from "./kept-texts.ts";
 import { readPlain, type PlainCells } from "./plain-cells.ts";
 import type { DeclaredType } from "../reading.ts";
 import type { RowBatch } from "../table/row-batch.ts";
+import { Totals } from "./totals.ts";
 import { verdictOn, type Decision } from "./verdict.ts";
 
 /** A value for each row of a column with too many distinct cells for a dictionary. */
@@ -20,6 +21,8 @@ export class Series {
   #empty: number;
   #words: number;
   #again = 0;
+  /** Of the values, if all of them are numbers. */
+  #totals: Totals;
 
   constructor(
     evidence: Evidence,
@@ -35,6 +38,7 @@ export class Series {
     this.#empty = dictionary.count(rows, (cell) => missing.is(cell) === "always");
     this.#words = dictionary.count(rows, (cell) => missing.is(cell) === "besideValues");
     this.#values = dictionary.map(rows, (cell) => (missing.is(cell) === "no" ? this.#valueOf(cell, 0) : Number.NaN));
+    this.#totals = Totals.of(this.#values);
     this.#values = grown(this.#values, new Float64Array(2 * rows));
   }
 
@@ -48,6 +52,7 @@ export class Series {
     const missing = this.#missing.is(cell);
     if (missing === "no") {
       this.#values[row] = this.#valueOf(cell, line);
+      this.#totals.add(this.#values[row]);
       return;
     }
     this.#values[row] = Number.NaN;
@@ -64,7 +69,7 @@ export class Series {
     const plain = this.evidence.plain(this.#as);
     if (plain === null) return from;
     const kept = texts?.areKept ? texts : null;
-    const to = readPlain(plain, batch, column, from, !this.#missing.isDefault, kept !== null);
+    const to = readPlain(plain, batch, column, from, !this.#missing.isDefault, kept !== null, this.#totals);
     this.#setValues(batch.doubles(from, to), row, batch.expected);
     kept?.addAll(batch.textsUntil(), batch.endsOf(from, to));
     const { run } = batch.kernels;
@@ -101,6 +106,7 @@ export class Series {
   begin(as: ValueKind): boolean {
     const isSame = this.#as === as || (isMark(this.#as) && isMark(as) && this.evidence.marksDiffer === null);
     this.#as = as;
+    if (!isSame) this.#totals = new Totals();
     return !isSame;
   }
 
@@ -109,11 +115,12 @@ export class Series {
     const value =
       this.#missing.is(cell) === "no" ? evidence.value(evidence.note(cell, 0), this.#as as ValueKind) : Number.NaN;
     this.#values[this.#again++] = value;
+    this.#totals.add(value);
   }
 
   /** The same for cells that come again, of a column that is no text. */
   addPlainAgain(batch: RowBatch, column: number, from: number): number {
-    const to = readPlain(allPlain(this.#as!), batch, column, from, !this.#missing.isDefault, false);
+    const to = readPlain(allPlain(this.#as!), batch, column, from, !this.#missing.isDefault, false, this.#totals);
     this.#values.set(batch.doubles(from, to), this.#again);
     this.#again += to - from;
     return to;
@@ -123,11 +130,14 @@ export class Series {
     const values = this.#values.subarray(0, rows);
     if ("as" in verdict) {
       const missing = this.#empty + this.#words;
-      return verdict.type === "date" ? dateColumn(name, missing, values) : numericColumn(name, missing, values);
+      return verdict.type === "date"
+        ? dateColumn(name, missing, values)
+        : numericColumn(name, missing, values, null, this.#totals);
     }
     const missing = this.#empty + (this.evidence.isOneKind ? this.#words : 0);
     const { summary } = categoricalColumn(name, missing, null, []);
-    return { summary: { ...summary, all_different: areAllDifferent(values) }, values: null };
+    const all_different = areAllDifferent(values, rows - this.#empty - this.#words);
+    return { summary: { ...summary, all_different }, values: null };
   }
 }
 

@@ -8,7 +8,7 @@ import { Texts } from "../text/texts.ts";
 export class RowsInTheMaking {
   #ends = new Uint32Array(1024);
   #count = 0;
-  #bytes: Buffer = Buffer.alloc(4096);
+  #bytes = Buffer.allocUnsafeSlow(4096);
   #end = 0;
 
   get count(): number {
@@ -22,7 +22,12 @@ export class RowsInTheMaking {
   /** `ends`: where each text ends in `texts`. */
   add(texts: Uint8Array, ends: ArrayLike<number>): void {
     const end = this.#end + texts.length;
-    if (end > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], Math.max(end, 2 * this.#bytes.length));
+    if (end > this.#bytes.length) {
+      // Memory that is not used yet is not touched.
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * this.#bytes.length));
+      this.#bytes.copy(larger, 0, 0, this.#end);
+      this.#bytes = larger;
+    }
     this.#bytes.set(texts, this.#end);
     this.#ends = withRoom(this.#ends, this.#count + ends.length);
     for (let i = 0; i < ends.length; i++) this.#ends[this.#count + i] = this.#end + ends[i];

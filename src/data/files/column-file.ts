@@ -45,7 +45,7 @@ import {
   type TensorColumn,
 } from "../dataset.ts";
 import { CodedTexts } from "../text/coded-texts.ts";
-import { Texts, type DictionarySize } from "../text/texts.ts";
+import { bytesOf, Texts, type DictionarySize } from "../text/texts.ts";
 import { holdsDoubles, type AnyColumn } from "../columns/column.ts";
 import { keptBytes, keptValues, type TensorValues } from "../tensors/elements.ts";
 import { size } from "../../engine/member/shape.ts";
@@ -80,7 +80,7 @@ function* through(hash: Hash, blocks: Iterable<Uint8Array>): Generator<Uint8Arra
 }
 
 function* blocks(content: DatasetContent, columns: readonly AnyColumn[]): Generator<Uint8Array> {
-  const sha256 = columns.map((column) => sha256Of(bytesOf(column)));
+  const sha256 = columns.map((column) => sha256Of(...partsOf(column)));
   const unexplained = content.columns.map((column) => ({ ...column, reason: null }));
   const dictionaries = columns.map(dictionaryOf);
   const described = { content: { ...content, columns: unexplained }, sha256 };
@@ -97,9 +97,12 @@ function* blocks(content: DatasetContent, columns: readonly AnyColumn[]): Genera
   header.set(Buffer.from(sha256Of(header.subarray(HEADER_AT)), "hex"), 8);
   yield header;
   for (const column of columns) {
-    const bytes = bytesOf(column);
-    yield bytes;
-    yield new Uint8Array(padded(bytes.length) - bytes.length);
+    let bytes = 0;
+    for (const part of partsOf(column)) {
+      yield part;
+      bytes += part.length;
+    }
+    yield new Uint8Array(padded(bytes) - bytes);
   }
 }
 
@@ -107,14 +110,16 @@ function dictionaryOf(column: AnyColumn): DictionarySize | null {
   return "texts" in column ? (column.texts?.dictionary ?? null) : null;
 }
 
-function bytesOf(column: AnyColumn): Uint8Array {
+/** The bytes of a column, one part after the other. */
+function partsOf(column: AnyColumn): Uint8Array[] {
   if ("texts" in column && column.texts !== undefined) return column.texts.stored();
-  const { values } = column;
-  return values === null ? new Uint8Array() : new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return column.values === null ? [] : [bytesOf(column.values)];
 }
 
-function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+function sha256Of(...parts: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
 }
 
 /** The file to check, and the dataset that it should belong to. */

@@ -13,7 +13,10 @@ export interface KernelExports {
   readonly start_count: () => void;
   readonly count_missing: (kind: number) => void;
   // src/data/kernels/numbers.kernel.as.ts
-  readonly numbers_of: (cells: number, stride: number, from: number, rows: number, mark: number, takesMark: number, takesGroups: number, words: number, out: number) => number;
+  readonly numbers_sum: () => number;
+  readonly numbers_lowest: () => number;
+  readonly numbers_highest: () => number;
+  readonly numbers_of: (cells: number, stride: number, from: number, rows: number, mark: number, takesMark: number, takesGroups: number, words: number, out: number, before: number) => number;
   // src/data/kernels/split.kernel.as.ts
   readonly split_outcome: () => number;
   readonly split_next: () => number;

@@ -47,6 +47,13 @@ function stops(at: usize, separator: v128): u32 {
   return <u32>i8x16.bitmask(v128.or(breaks, others));
 }
 
+/** Whether it is ASCII, and surely no space. */
+// @ts-ignore: decorator
+@inline
+function isSolid(byte: u32): bool {
+  return byte - SPACE - 1 < 0x80 - SPACE - 1;
+}
+
 // @ts-ignore: decorator
 @inline
 function isSpace(byte: u32): bool {
@@ -193,7 +200,8 @@ export function split(
         }
         block = stop + 1;
         found = stops(block, separators);
-      } else {
+      } else if (from < to && isSolid(load<u8>(from)) && isSolid(load<u8>(to - 1))) isBlank = false;
+      else {
         while (from < to && isSpace(load<u8>(from))) from++;
         while (from < to && isSpace(load<u8>(to - 1))) to--;
         if (from < to) {

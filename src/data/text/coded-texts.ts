@@ -1,7 +1,7 @@
 /** The different texts of a column, and the number of the text of each row. */
 import { MISSING_CODE } from "../columns/column.ts";
 import { TextTable } from "./text-table.ts";
-import { Texts, type DictionarySize, type StoredTexts } from "./texts.ts";
+import { bytesOf, Texts, type DictionarySize, type StoredTexts } from "./texts.ts";
 
 /** The number of a missing text. */
 export const NO_TEXT = 0xffff_ffff;
@@ -31,19 +31,15 @@ export class CodedTexts implements StoredTexts {
     return new CodedTexts(wide, Texts.of(classes.map((name) => Buffer.from(name))));
   }
 
-  /** As `stored` gave them. */
+  /** From the parts that `stored` gave. */
   static from(stored: ArrayBuffer, rows: number, { texts }: DictionarySize): CodedTexts {
     const dictionary = new Texts(new Uint32Array(stored, 4 * rows, texts), new Uint8Array(stored, 4 * (rows + texts)));
     return new CodedTexts(new Uint32Array(stored, 0, rows), dictionary);
   }
 
   /** The codes, and then the texts. */
-  stored(): Uint8Array<ArrayBuffer> {
-    const texts = this.texts.stored();
-    const stored = new Uint8Array(4 * this.rows + texts.length);
-    new Uint32Array(stored.buffer, 0, this.rows).set(this.codes);
-    stored.set(texts, 4 * this.rows);
-    return stored;
+  stored(): Uint8Array[] {
+    return [bytesOf(this.codes), ...this.texts.stored()];
   }
 
   get dictionary(): DictionarySize {

@@ -15,7 +15,8 @@ export interface StoredTexts extends RowTexts {
   readonly bytes: number;
   /** Null: they are stored row by row. */
   readonly dictionary: DictionarySize | null;
-  stored(): Uint8Array<ArrayBuffer>;
+  /** The bytes of the file, one part after the other. */
+  stored(): Uint8Array[];
 }
 
 const NONE = new Uint8Array();
@@ -38,17 +39,14 @@ export class Texts implements StoredTexts {
     return new Texts(ends, Buffer.concat(texts));
   }
 
-  /** As `stored` gave them. */
+  /** From the parts that `stored` gave. */
   static from(stored: ArrayBuffer, rows: number): Texts {
     return new Texts(new Uint32Array(stored, 0, rows), new Uint8Array(stored, 4 * rows));
   }
 
   /** The ends, and then the bytes. */
-  stored(): Uint8Array<ArrayBuffer> {
-    const stored = new Uint8Array(4 * this.rows + this.bytes);
-    new Uint32Array(stored.buffer, 0, this.rows).set(this.ends);
-    stored.set(this.content.subarray(0, this.bytes), 4 * this.rows);
-    return stored;
+  stored(): Uint8Array[] {
+    return [bytesOf(this.ends), this.content.subarray(0, this.bytes)];
   }
 
   get rows(): number {
@@ -84,4 +82,8 @@ export class Texts implements StoredTexts {
     const missing = new Set(rows);
     return Texts.of(Array.from({ length: this.rows }, (_, row) => (missing.has(row) ? NONE : this.at(row))));
   }
+}
+
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

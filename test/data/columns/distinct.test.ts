@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
-import { areAllDifferent } from "../../../src/data/columns/distinct.ts";
+import * as distinct from "../../../src/data/columns/distinct.ts";
+
+const areAllDifferent = (values: Float64Array) =>
+  distinct.areAllDifferent(values, values.filter((value) => !Number.isNaN(value)).length);
 
 test("nearly all values differ if fewer than 5 % of more than 20 values repeat others", () => {
   const values = (count: number, distinct: number) =>
@@ -27,4 +30,15 @@ test("no values are slow to compare, not even hostile ones", () => {
     words[2 * i] = Math.imul(words[2 * i + 1], 0x85ebca6b);
   }
   expect(areAllDifferent(values)).toBe(true);
+});
+
+test("numbers are only compared if all of them are integers", () => {
+  const numbers = Float64Array.from({ length: 1000 }, (_, i) => i + 1);
+  const differ = () => distinct.areAllDifferentIntegers(numbers, numbers.length);
+  expect(differ()).toBe(true);
+  for (const at of [0, 999]) {
+    numbers[at] += 0.5;
+    expect(differ()).toBe(false);
+    numbers[at] -= 0.5;
+  }
 });

@@ -62,9 +62,12 @@ function columnsOf(readRows: ReadRows, asked: Asked, roomBytes: number) {
       rows: (batch) => columns.addBatchAgain(batch),
     };
     if (settled.again) readRows(again);
+    const made = columns!.finish();
+    for (const { summary, values } of made)
+      if (summary.type === "numeric") expect(summary).toMatchObject(totalsOf(values as Float64Array));
     return {
       settled,
-      columns: columns!.finish().map(({ texts, ...column }: Column) => ({
+      columns: made.map(({ texts, ...column }: Column) => ({
         ...column,
         texts: texts?.stored(),
         isDictionary: (texts?.dictionary ?? null) !== null,
@@ -74,6 +77,20 @@ function columnsOf(readRows: ReadRows, asked: Asked, roomBytes: number) {
     if (!(error instanceof InvalidDataset)) throw error;
     return { message: error.message, line: error.line };
   }
+}
+
+/** As they follow from the values, added up from the first to the last. */
+function totalsOf(values: Float64Array) {
+  const there = [...values].filter((value) => !Number.isNaN(value));
+  const sum = there.reduce((all, value) => all + value, 0);
+  const among = (pick: (a: number, b: number) => number) => (there.length === 0 ? null : there.reduce(pick));
+  const mean = sum / there.length;
+  return {
+    min: among((a, b) => (b < a ? b : a)),
+    max: among((a, b) => (b > a ? b : a)),
+    mean: Number.isFinite(mean) ? mean : null,
+    missing: values.length - there.length,
+  };
 }
 
 test(`${TABLES} tables of a seed have the columns, or the fault, that all rules give them`, async () => {
@@ -197,6 +214,31 @@ test("tables that are written as RFC 4180 says have the rows that csv-parse give
       // Only the first row comes by itself.
       expect(split).toBe(rows.length - 1);
     }
+  });
+});
+
+test("whole numbers of few digits, and what looks like them", async () => {
+  const asked = {
+    ...randomTable(new Random(1)).asked,
+    separator: ",",
+    header: true,
+    comment: null,
+    columns: null,
+  } as const;
+  const random = new Random(3);
+  const digits = () => Array.from({ length: 1 + random.below(10) }, () => random.below(10)).join("");
+  const whole = Array.from({ length: 20_000 }, () => String(Number(digits())));
+  await withKernels(async (kernels) => {
+    const check = (cells: readonly string[]) => {
+      const text = ["n,m", ...cells.map((cell) => `${cell},`), ""].join("\n");
+      const expected = columnsOf(byAllRules(text, asked), asked, 2 ** 27);
+      expect(columnsOf(byKernels(kernels, text, asked, 2 ** 18), asked, 2 ** 27)).toEqual(expected);
+      return expected.columns![0];
+    };
+    expect([...check(whole).values!]).toEqual(whole.map(Number));
+    // The bytes before 0 and after 9, and a zero that leads.
+    for (const odd of ["/", ":", "12/4", "1234:", "/1234567", "1234567:", "00000000", "01", "p", "1p"])
+      check([...whole.slice(0, 1500), odd, odd, "7"]);
   });
 });
 
