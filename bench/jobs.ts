@@ -19,7 +19,7 @@ const jobs = {
 };
 type Name = keyof typeof jobs;
 
-function specOf(dataset: string, name: Name): SpecInput {
+export function specOf(dataset: string, name: Name): SpecInput {
   return {
     data: { dataset, target: "target", validation: { every: 5 } },
     model: { layers: [{ type: "linear", out_features: jobs[name].width }, { type: "relu" }, { type: "linear" }] },
@@ -41,7 +41,7 @@ async function post(client: Client, spec: SpecInput, count: number): Promise<str
 }
 
 /** Waits for each job by long polls. */
-async function succeeded(client: Client, ids: readonly string[]): Promise<void> {
+export async function succeeded(client: Client, ids: readonly string[]): Promise<void> {
   for (const id of ids) {
     let status = "queued";
     let etag = "";
@@ -62,7 +62,7 @@ async function alone(client: Client, spec: SpecInput): Promise<number> {
 }
 
 /** The processes of a service: its own and that of its Redis. */
-class Costs {
+export class Costs {
   readonly #pids: readonly number[];
   readonly #redis: Redis;
 

@@ -15,6 +15,7 @@ import { benchPredict } from "./predict.ts";
 import { benchSets } from "./sets.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
+import { benchStudies } from "./studies.ts";
 
 const options = {
   /** Of `soak`: how many jobs, and whether they stay in Redis. */
@@ -39,6 +40,7 @@ const benches: Record<string, () => void | Promise<void>> = {
   sets: benchSets,
   soak: () => benchSoak({ jobs: Number(values.jobs), keep: values.keep }),
   stalls: benchStalls,
+  studies: benchStudies,
 };
 
 const unknown = names.filter((name) => !(name in benches));

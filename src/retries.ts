@@ -25,6 +25,7 @@ export const loops = {
   presence: "reporting that this worker is alive",
   reconcile: "repairing what dead processes left behind",
   sets: "putting the results of model sets together",
+  studies: "starting the trials of studies",
   archive: "moving ended jobs into the archive",
   webhook_outbox: "handing events on to be sent to webhooks",
 } as const;

@@ -1,5 +1,5 @@
 /**
- * What happens to a job, as server-sent events.
+ * What happens to a job, or to a study, as server-sent events.
  *
  * The record has all events, so a stream is only a place in the record. It reads on when there is
  * news and its client has read what came before. A client that is slow or away costs no memory. A
@@ -7,10 +7,10 @@
  * share one read of the record.
  */
 import type { News } from "../queue/news.ts";
-import type { Event } from "../contract/wire/event.ts";
-import { isFinal } from "../contract/wire/job.ts";
+import type { Page } from "../contract/wire/common.ts";
+import { isFinal, type JobStatus } from "../contract/wire/job.ts";
 import { Unavailable } from "../store/errors.ts";
-import type { Store } from "../store/store.ts";
+import type { PageOptions } from "../store/pages.ts";
 
 const HEARTBEAT_MS = 15_000;
 /** After which the client should come back if it is cut off. */
@@ -22,6 +22,17 @@ export interface Followed {
   readonly id: string;
   /** Also how far it is. */
   readonly progress: boolean;
+}
+
+export interface Happened {
+  readonly id: string;
+  readonly type: string;
+}
+
+/** The jobs, or the studies, of a store. */
+interface Source {
+  progress(owner: string, id: string): Promise<{ readonly status: JobStatus } | null>;
+  events(owner: string, id: string, page: PageOptions): Promise<Page<Happened> | null>;
 }
 
 /** What a stream has sent: the last event and the last progress. */
@@ -38,12 +49,12 @@ interface Reading {
 }
 
 export class Follower {
-  readonly #store: Store;
+  readonly #source: Source;
   readonly #news: News;
   readonly #readings = new Map<string, Promise<Reading>>();
 
-  constructor(store: Store, news: News) {
-    this.#store = store;
+  constructor(source: Source, news: News) {
+    this.#source = source;
     this.#news = news;
   }
 
@@ -89,8 +100,8 @@ export class Follower {
 
   async #look({ owner, id, progress }: Followed, place: Place): Promise<Reading> {
     // First, so that the page has the event that ended the job, if that is before it.
-    const document = await this.#store.jobs.progress(owner, id);
-    const page = await this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event });
+    const document = await this.#source.progress(owner, id);
+    const page = await this.#source.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event });
     const events = page?.data ?? [];
     // Taken from the job's status and not from its events: after a restore from an old copy, a
     // stream's place may lie after all events.
@@ -105,11 +116,11 @@ export class Follower {
   }
 }
 
-function eventFrame(event: Event): string {
+function eventFrame(event: Happened): string {
   return `id: ${event.id}\n${frame(event.type, JSON.stringify(event))}`;
 }
 
 /** Without an id the client stays where it was: after the last event. */
-function frame(type: Event["type"] | "progress", json: string): string {
+function frame(type: string, json: string): string {
   return `event: ${type}\ndata: ${json}\n\n`;
 }

@@ -10,6 +10,7 @@ import type { Job } from "../contract/wire/job.ts";
 import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
+import type { Caller } from "../data/pool.ts";
 import { originOf, type Created, type Fork, type NewJob, type Promised, type Replayed } from "../store/new-job.ts";
 import type { IdempotencyUse } from "../store/idempotency.ts";
 import { roomOf } from "../store/room.ts";
@@ -72,25 +73,27 @@ export async function once<T extends { readonly outcome: string }>(
   }
 }
 
-export function resolveContext(
-  { store, files, config }: Pick<Services, "store" | "files" | "config">,
-  reply: FastifyReply,
-) {
-  const { owner } = reply.request;
-  const context: ResolveContext = {
+export function resolveContext(services: ContextServices, reply: FastifyReply): ResolveContext {
+  return contextFor(services, reply.request.owner, reply.caller());
+}
+
+type ContextServices = Pick<Services, "store" | "files" | "config">;
+
+/** What a spec of this owner is resolved with. */
+export function contextFor({ store, files, config }: ContextServices, owner: string, caller: Caller): ResolveContext {
+  return {
     dataset: (id) => store.datasets.get(owner, id),
     encoders: (id) => encoderSource({ store, files }, owner, id),
     weights: (id) => uploadedWeights({ store, files }, owner, id),
     checkpoint: (id, step) => initCheckpoint(store, owner, id, step),
     files,
-    caller: reply.caller(),
+    caller,
     maxMemoryBytes: config.maxJobBytes,
     // Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still
     // there.
     maxStateBytes: Math.min(config.maxStateBytes, Math.floor((0.7 * config.redisMaxBytes) / 2)),
     webhookFaults: (webhook) => webhookFaults(webhook, owner, config),
   };
-  return context;
 }
 
 /** `id`: the id that it gets; without it, a new one. */
@@ -185,10 +188,10 @@ async function recordWith(
   return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), ...rest });
 }
 
-type Kept = Awaited<ReturnType<typeof recordDataset>>;
+export type Kept = Awaited<ReturnType<typeof recordDataset>>;
 
 /** Makes a dataset of the rows that came with a spec, if any did. */
-async function keepData(
+export async function keepData(
   services: Pick<Services, "store" | "files">,
   owner: string,
   { spec: { data }, table }: Resolved,

@@ -57,9 +57,9 @@ async function submitAll(client: Client, files: readonly string[], specs: SpecIn
   return { value: answer, text: ids.join("\n"), refused: ids.length < files.length };
 }
 
-const nameOf = (path: string): string => basename(path, extname(path));
+export const nameOf = (path: string): string => basename(path, extname(path));
 
-async function blobOf(file: string): Promise<Blob> {
+export async function blobOf(file: string): Promise<Blob> {
   return await read(file, async (path) => {
     await access(path, constants.R_OK);
     return await openAsBlob(path);
@@ -167,7 +167,7 @@ async function predictDataset(client: Client, id: string, asked: BatchInput): Pr
 const standardInput = (): Promise<string> => new Response(process.stdin as never).text();
 
 /** Reads a YAML or JSON document (JSON is YAML too). `-` is the standard input. */
-async function readDocument(file: string): Promise<unknown> {
+export async function readDocument(file: string): Promise<unknown> {
   const document: unknown = await read(file, async () =>
     parse(file === "-" ? await standardInput() : await readFile(file, "utf8")),
   );

@@ -13,6 +13,7 @@ import { hintOn } from "./hints.ts";
 import { control, follow, fork, model, predict, remove, submit } from "./commands.ts";
 import { datasets, diagnosis, events, jobs, metrics, show, status } from "./inspect.ts";
 import type { Output } from "./output.ts";
+import { bestOfStudy, submitStudy, watchStudy } from "./studies.ts";
 
 const EXIT = { done: 0, refused: 1, usage: 2, failed: 3, cancelled: 4, unreachable: 5 } as const;
 
@@ -142,6 +143,25 @@ program
     new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
   )
   .action((id: string, csv: string, options) => run((client) => predict(client, id, csv, options), id));
+
+const study = program.command("study").description("search for the best parameters of a spec");
+
+study
+  .command("submit <study>")
+  .description("create a study from YAML or JSON; - reads it from the standard input")
+  .option("--data <file>", "a CSV file to upload first, as data.dataset of the study's spec")
+  .option("--watch", "follow it to its end")
+  .action((file: string, options) => run((client) => submitStudy(client, file, options)));
+
+study
+  .command("watch <study>")
+  .description("follow a study to its end: a line whenever trials have ended, and the best trial")
+  .action((id: string) => run((client) => watchStudy(client, id), id));
+
+study
+  .command("best <study>")
+  .description("show the best trial of a study so far")
+  .action((id: string) => run((client) => bestOfStudy(client, id), id));
 
 function stepOf(text: string): number | "final" | "best" {
   if (text === "final" || text === "best") return text;

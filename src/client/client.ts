@@ -33,43 +33,16 @@ import type { GeneratedText, Predictions, Which } from "../contract/wire/predict
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import type { Weights } from "../contract/wire/weights.ts";
 import type { BatchInput, DatasetInput, Fork, PageQuery, PredictionInput, PreviewInput } from "./inputs.ts";
-import { RequestRefused, ServiceUnreachable } from "./errors.ts";
-import { keyOf, sleep, waitMs, type Idempotent } from "./again.ts";
+import { keyOf, sleep, type Idempotent } from "./again.ts";
+import { path, type Body } from "./calls.ts";
+import { StudyCalls } from "./study-calls.ts";
 
 /** A spec as a client may write it: whatever has a default may be left out. */
 export type SpecInput = z.input<typeof Spec>;
 
-export interface ClientOptions {
-  readonly url?: string;
-  /** An API key, if the service requires one. */
-  readonly key?: string;
-}
-
-/** The body types of `fetch`. */
-export type Body = NonNullable<RequestInit["body"]>;
-
-interface Call {
-  readonly query?: Readonly<Record<string, unknown>>;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Body;
-  /** Whether to repeat the request if the service asks to retry later. */
-  readonly again?: boolean;
-}
-
 const BINARY = { "content-type": "application/octet-stream" };
 const ENDED: readonly JobStatus[] = ["succeeded", "failed", "cancelled"];
-/** The maximum number of tries of a request. */
-const ATTEMPTS = 5;
-
-export class Client {
-  readonly url: string;
-  readonly #key: string | undefined;
-
-  constructor({ url = "http://127.0.0.1:8080", key }: ClientOptions = {}) {
-    this.url = url.replace(/\/+$/, "");
-    this.#key = key;
-  }
-
+export class Client extends StudyCalls {
   /** `csv`: the bytes of the file, or a stream of them. */
   createDataset(csv: Body, options: DatasetInput = {}): Promise<Dataset> {
     const again = !(csv instanceof ReadableStream);
@@ -77,7 +50,7 @@ export class Client {
       option,
       typeof value === "object" ? JSON.stringify(value) : value,
     ]);
-    return this.#json("POST", "/v1/datasets", {
+    return this.json("POST", "/v1/datasets", {
       query: Object.fromEntries(texts) as Record<string, unknown>,
       headers: { "content-type": "text/csv" },
       body: csv,
@@ -86,60 +59,60 @@ export class Client {
   }
 
   listDatasets(query: PageQuery = {}): Promise<Page<Dataset>> {
-    return this.#json("GET", "/v1/datasets", { query: { ...query } });
+    return this.json("GET", "/v1/datasets", { query: { ...query } });
   }
 
   getDataset(id: string): Promise<Dataset> {
-    return this.#json("GET", path`/v1/datasets/${id}`);
+    return this.json("GET", path`/v1/datasets/${id}`);
   }
 
   getDatasetContent(id: string): Promise<Uint8Array> {
-    return this.#bytes(path`/v1/datasets/${id}/content`);
+    return this.bytes(path`/v1/datasets/${id}/content`);
   }
 
   /** The first rows of a dataset, as jobs see them. */
   previewDataset(id: string, query: { rows?: number } = {}): Promise<DatasetPreview> {
-    return this.#json("GET", path`/v1/datasets/${id}/preview`, { query });
+    return this.json("GET", path`/v1/datasets/${id}/preview`, { query });
   }
 
   async deleteDataset(id: string): Promise<void> {
-    await this.#call("DELETE", path`/v1/datasets/${id}`);
+    await this.call("DELETE", path`/v1/datasets/${id}`);
   }
 
   /** `file`: the bytes of a safetensors file, or a stream of them. */
   createWeights(file: Body, { name }: { name?: string } = {}): Promise<Weights> {
     const again = !(file instanceof ReadableStream);
-    return this.#json("POST", "/v1/weights", { query: { name }, headers: BINARY, body: file, again });
+    return this.json("POST", "/v1/weights", { query: { name }, headers: BINARY, body: file, again });
   }
 
   listWeights(query: PageQuery = {}): Promise<Page<Weights>> {
-    return this.#json("GET", "/v1/weights", { query: { ...query } });
+    return this.json("GET", "/v1/weights", { query: { ...query } });
   }
 
   getWeights(id: string): Promise<Weights> {
-    return this.#json("GET", path`/v1/weights/${id}`);
+    return this.json("GET", path`/v1/weights/${id}`);
   }
 
   getWeightsContent(id: string): Promise<Uint8Array> {
-    return this.#bytes(path`/v1/weights/${id}/content`);
+    return this.bytes(path`/v1/weights/${id}/content`);
   }
 
   async deleteWeights(id: string): Promise<void> {
-    await this.#call("DELETE", path`/v1/weights/${id}`);
+    await this.call("DELETE", path`/v1/weights/${id}`);
   }
 
   createJob(spec: SpecInput, options: Idempotent = {}): Promise<Job> {
-    return this.#send("/v1/jobs", spec, { headers: keyOf(options), again: true });
+    return this.send("/v1/jobs", spec, { headers: keyOf(options), again: true });
   }
 
   /** Creates up to 1,000 jobs, each for itself. The answer has what became of each, in order. */
   createJobs(jobs: readonly SpecInput[], options: Idempotent = {}): Promise<JobBatchResults> {
-    return this.#send("/v1/jobs/batch", { jobs }, { headers: keyOf(options), again: true });
+    return this.send("/v1/jobs/batch", { jobs }, { headers: keyOf(options), again: true });
   }
 
   /** Checks a job without creating it. */
   validateJob(spec: SpecInput): Promise<ValidatedSpec> {
-    return this.#send("/v1/jobs", spec, { query: { validate_only: true }, again: true });
+    return this.send("/v1/jobs", spec, { query: { validate_only: true }, again: true });
   }
 
   listJobs({
@@ -148,36 +121,36 @@ export class Client {
     ...query
   }: PageQuery & { status?: readonly JobStatus[]; metadata?: Record<string, string> } = {}): Promise<Page<JobSummary>> {
     const pairs = Object.entries(metadata).map(([name, value]) => [`metadata.${name}`, value]);
-    return this.#json("GET", "/v1/jobs", { query: { ...query, status, ...Object.fromEntries(pairs) } });
+    return this.json("GET", "/v1/jobs", { query: { ...query, status, ...Object.fromEntries(pairs) } });
   }
 
   getJob(id: string): Promise<Job> {
-    return this.#json("GET", path`/v1/jobs/${id}`);
+    return this.json("GET", path`/v1/jobs/${id}`);
   }
 
   cancelJob(id: string): Promise<Job> {
-    return this.#json("POST", path`/v1/jobs/${id}/cancel`);
+    return this.json("POST", path`/v1/jobs/${id}/cancel`);
   }
 
   pauseJob(id: string): Promise<Job> {
-    return this.#json("POST", path`/v1/jobs/${id}/pause`);
+    return this.json("POST", path`/v1/jobs/${id}/pause`);
   }
 
   resumeJob(id: string): Promise<Job> {
-    return this.#json("POST", path`/v1/jobs/${id}/resume`);
+    return this.json("POST", path`/v1/jobs/${id}/resume`);
   }
 
   /** Creates a job that starts from a checkpoint of this one. */
   forkJob(id: string, fork: Fork): Promise<Job> {
-    return this.#send(path`/v1/jobs/${id}/fork`, fork);
+    return this.send(path`/v1/jobs/${id}/fork`, fork);
   }
 
   async deleteJob(id: string): Promise<void> {
-    await this.#call("DELETE", path`/v1/jobs/${id}`);
+    await this.call("DELETE", path`/v1/jobs/${id}`);
   }
 
   getProgress(id: string): Promise<Progress> {
-    return this.#json("GET", path`/v1/jobs/${id}/progress`);
+    return this.json("GET", path`/v1/jobs/${id}/progress`);
   }
 
   /**
@@ -186,7 +159,7 @@ export class Client {
   async *watch(id: string, { everyMs = 200 }: { everyMs?: number } = {}): AsyncGenerator<Progress, void> {
     for (let etag = ""; ;) {
       const headers: Record<string, string> = etag === "" ? {} : { "if-none-match": etag };
-      const response = await this.#call("GET", path`/v1/jobs/${id}/progress`, { headers });
+      const response = await this.call("GET", path`/v1/jobs/${id}/progress`, { headers });
       if (response.status !== 304) {
         etag = response.headers.get("etag") ?? "";
         const progress = (await response.json()) as Progress;
@@ -201,30 +174,30 @@ export class Client {
     id: string,
     query: { names?: readonly SeriesName[]; from_step?: number; to_step?: number; max_points?: number } = {},
   ): Promise<MetricSeries> {
-    return this.#json("GET", path`/v1/jobs/${id}/metrics`, { query });
+    return this.json("GET", path`/v1/jobs/${id}/metrics`, { query });
   }
 
   /** The rows of the batches of an epoch. Epochs count from 0. */
   listBatches(id: string, query: { epoch?: number; limit?: number; after?: string } = {}): Promise<Batches> {
-    return this.#json("GET", path`/v1/jobs/${id}/batches`, { query });
+    return this.json("GET", path`/v1/jobs/${id}/batches`, { query });
   }
 
   /** What the job's detectors have found. */
   getDiagnosis(id: string): Promise<Diagnosis> {
-    return this.#json("GET", path`/v1/jobs/${id}/diagnosis`);
+    return this.json("GET", path`/v1/jobs/${id}/diagnosis`);
   }
 
   listEvents(id: string, query: PageQuery = {}): Promise<Page<Event>> {
-    return this.#json("GET", path`/v1/jobs/${id}/events`, { query: { ...query } });
+    return this.json("GET", path`/v1/jobs/${id}/events`, { query: { ...query } });
   }
 
   listCheckpoints(id: string, query: PageQuery = {}): Promise<Page<Checkpoint>> {
-    return this.#json("GET", path`/v1/jobs/${id}/checkpoints`, { query: { ...query } });
+    return this.json("GET", path`/v1/jobs/${id}/checkpoints`, { query: { ...query } });
   }
 
   /** A safetensors file of the whole state. */
   getCheckpoint(id: string, step: number): Promise<Uint8Array> {
-    return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`);
+    return this.bytes(path`/v1/jobs/${id}/checkpoints/${step}`);
   }
 
   /**
@@ -232,169 +205,126 @@ export class Client {
    * instead of the tensors.
    */
   getTorchOptimizer(id: string, step: number): Promise<TorchOptimizer> {
-    return this.#json("GET", path`/v1/jobs/${id}/checkpoints/${step}`, { query: { format: "torch_optimizer" } });
+    return this.json("GET", path`/v1/jobs/${id}/checkpoints/${step}`, { query: { format: "torch_optimizer" } });
   }
 
   /** A safetensors file of those tensors. */
   getTorchOptimizerTensors(id: string, step: number): Promise<Uint8Array> {
-    return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`, { format: "torch_optimizer_tensors" });
+    return this.bytes(path`/v1/jobs/${id}/checkpoints/${step}`, { format: "torch_optimizer_tensors" });
   }
 
   /** A safetensors file of the weights. */
   getModel(id: string, { which = "final" }: { which?: "final" | "best" } = {}): Promise<Uint8Array> {
-    return this.#bytes(path`/v1/jobs/${id}/model`, { which });
+    return this.bytes(path`/v1/jobs/${id}/model`, { which });
   }
 
   getModelDescription(id: string): Promise<ModelDescription> {
-    return this.#json("GET", path`/v1/jobs/${id}/model/description`);
+    return this.json("GET", path`/v1/jobs/${id}/model/description`);
   }
 
   /** What the model gets right and wrong on the rows that were held back. */
   getEvaluation(id: string, query: { split?: Split } = {}): Promise<Evaluation> {
-    return this.#json("GET", path`/v1/jobs/${id}/evaluation`, { query });
+    return this.json("GET", path`/v1/jobs/${id}/evaluation`, { query });
   }
 
   /** What a model of language adds to the prompt. */
   generate(id: string, prompt: PredictionInput & { prompt: string }): Promise<GeneratedText> {
-    return this.#send(path`/v1/jobs/${id}/predict`, prompt, { again: true });
+    return this.send(path`/v1/jobs/${id}/predict`, prompt, { again: true });
   }
 
   /** What the model says of new rows: those of a CSV, or of a request in JSON. */
   predict(id: string, rows: string | PredictionInput, { which }: { which?: Which } = {}): Promise<Predictions> {
     const route = path`/v1/jobs/${id}/predict`;
-    if (typeof rows !== "string") return this.#send(route, { which, ...rows }, { again: true });
+    if (typeof rows !== "string") return this.send(route, { which, ...rows }, { again: true });
     const headers = { "content-type": "text/csv" };
-    return this.#json("POST", route, { query: { which }, headers, body: rows, again: true });
+    return this.json("POST", route, { query: { which }, headers, body: rows, again: true });
   }
 
   /** Predicts from all rows of a dataset. The prediction runs by itself, as a job does. */
   createPrediction(id: string, asked: BatchInput, options: Idempotent = {}): Promise<BatchPrediction> {
-    return this.#send(path`/v1/jobs/${id}/predictions`, asked, { headers: keyOf(options), again: true });
+    return this.send(path`/v1/jobs/${id}/predictions`, asked, { headers: keyOf(options), again: true });
   }
 
   listPredictions(id: string, query: PageQuery = {}): Promise<Page<BatchPrediction>> {
-    return this.#json("GET", path`/v1/jobs/${id}/predictions`, { query: { ...query } });
+    return this.json("GET", path`/v1/jobs/${id}/predictions`, { query: { ...query } });
   }
 
   getPrediction(id: string, prediction: string): Promise<BatchPrediction> {
-    return this.#json("GET", path`/v1/jobs/${id}/predictions/${prediction}`);
+    return this.json("GET", path`/v1/jobs/${id}/predictions/${prediction}`);
   }
 
   /** A CSV, as it arrives. */
   async getPredictionResult(id: string, prediction: string): Promise<ReadableStream<Uint8Array>> {
-    return (await this.#call("GET", path`/v1/jobs/${id}/predictions/${prediction}/result`)).body!;
+    return (await this.call("GET", path`/v1/jobs/${id}/predictions/${prediction}/result`)).body!;
   }
 
   cancelPrediction(id: string, prediction: string): Promise<BatchPrediction> {
-    return this.#json("POST", path`/v1/jobs/${id}/predictions/${prediction}/cancel`);
+    return this.json("POST", path`/v1/jobs/${id}/predictions/${prediction}/cancel`);
   }
 
   async deletePrediction(id: string, prediction: string): Promise<void> {
-    await this.#call("DELETE", path`/v1/jobs/${id}/predictions/${prediction}`);
+    await this.call("DELETE", path`/v1/jobs/${id}/predictions/${prediction}`);
   }
 
   listOptimizers(query: PageQuery = {}): Promise<Page<OptimizerEntry>> {
-    return this.#json("GET", "/v1/optimizers", { query: { ...query } });
+    return this.json("GET", "/v1/optimizers", { query: { ...query } });
   }
 
   getOptimizer(type: string): Promise<OptimizerEntry> {
-    return this.#json("GET", path`/v1/optimizers/${type}`);
+    return this.json("GET", path`/v1/optimizers/${type}`);
   }
 
   listLayers(query: PageQuery = {}): Promise<Page<LayerEntry>> {
-    return this.#json("GET", "/v1/layers", { query: { ...query } });
+    return this.json("GET", "/v1/layers", { query: { ...query } });
   }
 
   getLayer(type: string): Promise<LayerEntry> {
-    return this.#json("GET", path`/v1/layers/${type}`);
+    return this.json("GET", path`/v1/layers/${type}`);
   }
 
   listLosses(query: PageQuery = {}): Promise<Page<LossEntry>> {
-    return this.#json("GET", "/v1/losses", { query: { ...query } });
+    return this.json("GET", "/v1/losses", { query: { ...query } });
   }
 
   getLoss(type: string): Promise<LossEntry> {
-    return this.#json("GET", path`/v1/losses/${type}`);
+    return this.json("GET", path`/v1/losses/${type}`);
   }
 
   listSchedules(query: PageQuery = {}): Promise<Page<ScheduleEntry>> {
-    return this.#json("GET", "/v1/schedules", { query: { ...query } });
+    return this.json("GET", "/v1/schedules", { query: { ...query } });
   }
 
   getSchedule(type: string): Promise<ScheduleEntry> {
-    return this.#json("GET", path`/v1/schedules/${type}`);
+    return this.json("GET", path`/v1/schedules/${type}`);
   }
 
   /** The learning rate, and the momentum if it is cycled, of each step. */
   previewSchedule(preview: PreviewInput): Promise<ScheduleCurve> {
-    return this.#send("/v1/schedules/preview", preview, { again: true });
+    return this.send("/v1/schedules/preview", preview, { again: true });
   }
 
   listDetectors(query: PageQuery = {}): Promise<Page<DetectorEntry>> {
-    return this.#json("GET", "/v1/detectors", { query: { ...query } });
+    return this.json("GET", "/v1/detectors", { query: { ...query } });
   }
 
   getDetector(type: string): Promise<DetectorEntry> {
-    return this.#json("GET", path`/v1/detectors/${type}`);
+    return this.json("GET", path`/v1/detectors/${type}`);
   }
 
   /** The workers and the queue. */
   getStatus(): Promise<ServiceStatus> {
-    return this.#json("GET", "/v1/status");
+    return this.json("GET", "/v1/status");
   }
 
   async getPrometheusMetrics(): Promise<string> {
-    return await (await this.#call("GET", "/metrics")).text();
+    return await (await this.call("GET", "/metrics")).text();
   }
 
   health(): Promise<Health> {
-    return this.#json("GET", "/healthz");
+    return this.json("GET", "/healthz");
   }
 
   ready(): Promise<Health> {
-    return this.#json("GET", "/readyz");
+    return this.json("GET", "/readyz");
   }
-
-  async #json<T>(method: string, route: string, call: Call = {}): Promise<T> {
-    return (await (await this.#call(method, route, call)).json()) as T;
-  }
-
-  #send<T>(route: string, value: object, call: Call = {}): Promise<T> {
-    const headers = { ...call.headers, "content-type": "application/json" };
-    return this.#json("POST", route, { ...call, headers, body: JSON.stringify(value) });
-  }
-
-  async #bytes(route: string, query: Record<string, unknown> = {}): Promise<Uint8Array> {
-    return new Uint8Array(await (await this.#call("GET", route, { query })).arrayBuffer());
-  }
-
-  /** @throws RequestRefused, ServiceUnreachable */
-  async #call(method: string, route: string, call: Call = {}): Promise<Response> {
-    const { query = {}, headers = {}, body, again = method === "GET" } = call;
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const search = new URLSearchParams(
-      given.map(([name, value]): [string, string] => [name, String(value)]),
-    ).toString();
-    const url = `${this.url}${route}${search && `?${search}`}`;
-    const authorization: Record<string, string> =
-      this.#key === undefined ? {} : { authorization: `Bearer ${this.#key}` };
-    // fetch needs `duplex` if the body is a stream.
-    const init = { method, headers: { ...authorization, ...headers }, body, duplex: "half" } as RequestInit;
-    for (let attempt = 1; ; attempt++) {
-      const response = await fetch(url, init).catch((error: unknown) => {
-        throw new ServiceUnreachable(this.url, error);
-      });
-      if (response.ok || response.status === 304) return response;
-      const wait = waitMs(response.headers.get("retry-after"));
-      if (!again || attempt === ATTEMPTS || ![429, 503].includes(response.status) || wait === null) {
-        throw await RequestRefused.of(response, `${method} ${route}`);
-      }
-      await sleep(wait);
-    }
-  }
-}
-
-/** A path with ids and types, whatever characters they contain. */
-function path(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
-  return String.raw({ raw: parts }, ...values.map((value) => encodeURIComponent(value)));
 }

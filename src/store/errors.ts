@@ -83,7 +83,13 @@ export class NoRoom extends Error {
   }
 }
 
-export type LimitedKind = "waiting" | "predictions" | "dataset_bytes" | "checkpoint_bytes" | "archived_bytes";
+export type LimitedKind =
+  | "waiting"
+  | "predictions"
+  | "studies"
+  | "dataset_bytes"
+  | "checkpoint_bytes"
+  | "archived_bytes";
 
 /**
  * Stored bytes are not those that were written, or are gone although their record says that they

@@ -60,11 +60,13 @@
  *   reconciler looks at them (lua/sweep.lua); those that are paused, or wait for nothing but their
  *   turn, have the time `+inf`
  * - `{rappel}:reconciler` (string): there while it is too early for the reconcilers' next turn
+ * - `{rappel}:studies` (hash): study id → owner, for every study that has not ended
+ * - `{rappel}:studies:turn` (string): the process that controls them now; expires
  * - `{rappel}:ticket:<random>` (string): `<owner> <dataset id>`: the dataset whose columns the
  *   bearer of the ticket may read
  * - `{rappel}:control` (channel): `<job id> <status>`: what is wanted of the run that has the job
- * - `{rappel}:news:<job id>` (channel): `event` or `progress`: what the followers of the job
- *   should read again; `{rappel}:news:sets`: a set can be concluded
+ * - `{rappel}:news:<id>` (channel): `event` or `progress`: what the followers of the job, or of the
+ *   study, should read again; `{rappel}:news:sets`: a set can be concluded
  * - `{rappel}:deliveries:…`, `{rappel}:webhooks:…`: BullMQ's
  * - `{rappel}:owner:<owner>:jobs` (sorted set): ids of all jobs in the order of their names, which
  *   for ULIDs is the order of creation; behind them those of all predictions over datasets
@@ -82,6 +84,9 @@
  * - `{rappel}:owner:<owner>:weights` (sorted set), `…:weights:sha256` (hash), `…:weights:<id>`
  *   (string), `…:weights:<id>:jobs` (set): the same of uploaded weights, by the SHA-256 of their
  *   bytes
+ * - `{rappel}:owner:<owner>:studies` (sorted set): ids of all studies
+ * - `{rappel}:owner:<owner>:study:<id>` (hash): the record of a study (studies.ts); `…:trials`
+ *   (list): its trials by number, as JSON; `…:events` (list): its events
  * - `{rappel}:owner:<owner>:job:<id>` (hash): the record of a job, or of a prediction; its fields
  *   are in record.ts
  * - `…:job:<id>.<number>` (hash): the record of an open shard of a set of models
@@ -133,6 +138,8 @@ export const keys = {
   room: `${hashTag}:room`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,
+  studies: `${hashTag}:studies`,
+  studiesTurn: `${hashTag}:studies:turn`,
   ticket: (ticket: string) => `${hashTag}:ticket:${ticket}`,
   news: (jobId: string) => `${hashTag}:news:${jobId}`,
   jobs: (owner: string) => `${hashTag}:owner:${owner}:jobs`,
@@ -145,6 +152,9 @@ export const keys = {
   weightsList: (owner: string) => `${hashTag}:owner:${owner}:weights`,
   weights: (owner: string, id: string) => `${hashTag}:owner:${owner}:weights:${id}`,
   weightsJobs: (owner: string, id: string) => `${hashTag}:owner:${owner}:weights:${id}:jobs`,
+  studiesOf: (owner: string) => `${hashTag}:owner:${owner}:studies`,
+  study: (owner: string, id: string) => `${hashTag}:owner:${owner}:study:${id}`,
+  trials: (study: string) => `${study}:trials`,
   job: (owner: string, id: string) => `${hashTag}:owner:${owner}:job:${id}`,
   events: (job: string) => `${job}:events`,
   rows: (job: string) => `${job}:rows`,

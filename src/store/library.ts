@@ -25,6 +25,7 @@ const SHARED = [
   "shared/job.lua",
   "shared/set.lua",
   "shared/begin.lua",
+  "shared/study.lua",
   "shared/call.lua",
 ];
 

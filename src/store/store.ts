@@ -27,6 +27,7 @@ import { Outbox } from "./outbox.ts";
 import { Overview } from "./overview.ts";
 import { Predictions } from "./predictions.ts";
 import { Sets } from "./sets.ts";
+import { Studies } from "./studies.ts";
 import { Tickets } from "./tickets.ts";
 import { UploadedWeights } from "./weights.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -56,6 +57,7 @@ export class Store {
   readonly weights: UploadedWeights;
   readonly predictions: Predictions;
   readonly sets: Sets;
+  readonly studies: Studies;
   readonly outbox: Outbox;
   readonly overview: Overview;
   readonly tickets: Tickets;
@@ -73,6 +75,7 @@ export class Store {
     this.weights = new UploadedWeights(this.#database);
     this.predictions = new Predictions(this.#database);
     this.sets = new Sets(this.#database);
+    this.studies = new Studies(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);
     this.overview = new Overview(this.#database);
     this.tickets = new Tickets(this.#database);

@@ -100,19 +100,36 @@ export interface Placed {
   readonly spec: unknown;
   /** The values of the parameters that are set. */
   readonly values: Record<string, unknown>;
+  /** The pointers of parameters that should be set, but lead nowhere. */
+  readonly lost: readonly string[];
 }
 
 /** Sets the parameters of a spec to the values at these positions. */
 export function place(spec: unknown, parameters: readonly Parameter[], positions: Positions): Placed {
   const whole = { spec: structuredClone(spec) };
   const values: Record<string, unknown> = {};
+  const lost: string[] = [];
   parameters.forEach(({ pointer, domain, when }, i) => {
     const holds = Object.entries(when).every(([at, among]) => isAmong(valueIn(whole.spec, at), among));
     if (!holds) return;
     const value = valueAt(domain, positions[i]);
     if (setIn(whole, ["spec", ...tokensOf(pointer)], structuredClone(value))) values[pointer] = value;
+    else lost.push(pointer);
   });
-  return { spec: whole.spec, values };
+  return { spec: whole.spec, values, lost };
+}
+
+/** Sets the parameters of a spec to the values of a trial. */
+export function withValues(
+  spec: unknown,
+  parameters: readonly Parameter[],
+  values: Readonly<Record<string, unknown>>,
+): unknown {
+  const whole = { spec: structuredClone(spec) };
+  for (const { pointer } of parameters) {
+    if (Object.hasOwn(values, pointer)) setIn(whole, ["spec", ...tokensOf(pointer)], structuredClone(values[pointer]));
+  }
+  return whole.spec;
 }
 
 function isAmong(value: unknown, among: readonly unknown[]): boolean {

@@ -34,7 +34,7 @@ test("a stream that is woken does not use a read that began before", async () =>
     },
     progress: { value: (owner: string, job: string) => store.jobs.progress(owner, job) },
   });
-  const follower = new Follower(Object.create(store, { jobs: { value: jobs } }), news);
+  const follower = new Follower(jobs, news);
   const closing = new AbortController();
   const open = (after: string) => follower.follow({ owner: OWNER, id, progress: false }, after, closing.signal);
   const reported: string[] = [];
@@ -73,7 +73,7 @@ test("a stream of an ended job sends all events, however many there are", async 
   await lease.finish({ status: "failed", progress: null, events: [failed] }, []);
   const reported: string[] = [];
   const { signal } = new AbortController();
-  const stream = new Follower(store, news).follow({ owner: OWNER, id, progress: false }, "0", signal);
+  const stream = new Follower(store.jobs, news).follow({ owner: OWNER, id, progress: false }, "0", signal);
   const silences: string[] = [];
   for await (const text of stream) {
     if (text === ":\n\n") silences.push(text);
@@ -86,7 +86,7 @@ test("a stream of an ended job sends all events, however many there are", async 
 
 test("a stream that is opened later reads the record itself, not what an earlier stream read", async () => {
   const id = await postJob(store);
-  const follower = new Follower(store, news);
+  const follower = new Follower(store.jobs, news);
   const closing = new AbortController();
   const follow = (progress: boolean) => follower.follow({ owner: OWNER, id, progress }, "0", closing.signal);
   const texts: string[] = [];

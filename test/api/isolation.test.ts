@@ -23,11 +23,12 @@ const routes = Object.entries(paths).flatMap(([path, methods]) =>
   Object.keys(methods).map((method) => ({ method: method.toUpperCase() as Method, path })),
 );
 const ofOne = routes.filter(({ path }) => path.includes("{id}"));
-const lists = ["/v1/jobs", "/v1/datasets", "/v1/weights"];
+const lists = ["/v1/jobs", "/v1/datasets", "/v1/weights", "/v1/studies"];
 
 let service: Service;
 let dataset: string;
 let weights: string;
+let study: string;
 /** One that ended and has all there can be, one that waits. */
 let ended: string;
 let waiting: string;
@@ -48,6 +49,9 @@ beforeAll(async () => {
   await succeed(lease);
   predicted = await predict();
   set = await endedSet();
+  const space = { "/optimizer/lr": { uniform: [0.1, 0.2] } };
+  const asked = { spec: specFor(dataset), space, trials: 1 };
+  study = (await service.call("POST", "/v1/studies", { body: asked, headers: ann })).body.id;
   waiting = (await service.create(specFor(dataset), { ...ann, "idempotency-key": "k" })).id;
 });
 afterAll(() => service.stop());
@@ -129,7 +133,7 @@ async function predict(): Promise<string> {
 function url(path: string, method: Method): string {
   const single = method === "GET" || path.includes("{prediction}") ? ended : waiting;
   const job = path.includes("/models") ? set : single;
-  const id = path.startsWith("/v1/datasets") ? dataset : path.startsWith("/v1/weights") ? weights : job;
+  const id = { datasets: dataset, weights, studies: study }[path.split("/")[2]] ?? job;
   return path.replace("{id}", id).replace("{step}", "1").replace("{number}", "0").replace("{prediction}", predicted);
 }
 
@@ -154,7 +158,13 @@ test.each(ofOne)("$method $path is not found by another", async ({ method, path 
 
 async function things(): Promise<unknown> {
   const prediction = `/v1/jobs/${ended}/predictions/${predicted}`;
-  const urls = [prediction, `/v1/jobs/${ended}`, `/v1/jobs/${waiting}`, `/v1/datasets/${dataset}`];
+  const urls = [
+    prediction,
+    `/v1/jobs/${ended}`,
+    `/v1/jobs/${waiting}`,
+    `/v1/datasets/${dataset}`,
+    `/v1/studies/${study}`,
+  ];
   return Promise.all(urls.map(async (path) => (await service.call("GET", path, { headers: ann })).body));
 }
 

@@ -51,7 +51,7 @@ const weighted = operations.flatMap((operation) => {
 export class Requests {
   readonly operations: readonly Described[] = operations;
   readonly #random: Random;
-  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [] };
+  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [], study_: [] };
   /** The jobs and ids of predictions over datasets. */
   readonly #predictions: (readonly [string, string])[] = [];
   /** Jobs that are sets of models. */
@@ -125,7 +125,7 @@ export class Requests {
     const draft: Draft = { method, path, query: [], headers: {}, body: undefined };
     for (const parameter of parameters) this.#fill(draft, parameter);
     if (this.#random.chance(0.2)) draft.headers["if-none-match"] = this.#etag;
-    if (operation.operationId === "listEvents")
+    if (/^list(Study)?Events$/.test(operation.operationId))
       draft.headers.accept = this.#random.pick(["*/*", "application/json", "text/event-stream"]);
     if (requestBody === undefined) return draft;
     const [[type, { schema }]] = Object.entries(requestBody.content);
@@ -160,7 +160,7 @@ export class Requests {
     if (path.includes("/models") && this.#sets.length > 0 && random.chance(0.9))
       return random.pick(this.#sets.slice(-REMEMBERED));
     if (name !== "id") return String(random.chance(0.7) ? random.pick([5, 10, 12, 15, 20]) : fitting(schema, random));
-    const prefix = { datasets: "ds_", weights: "w_" }[path.split("/")[2]] ?? "job_";
+    const prefix = { datasets: "ds_", weights: "w_", studies: "study_" }[path.split("/")[2]] ?? "job_";
     const known = this.#ids[prefix];
     if (known.length === 0 || random.chance(0.15)) return freshId(random, prefix);
     // The latest one has hardly begun.
@@ -192,6 +192,8 @@ export class Requests {
     if (operationId === "createJob" && random.chance(0.8)) return this.#sound();
     if (operationId === "createJobs" && random.chance(0.8))
       return { jobs: Array.from({ length: 1 + random.below(2) }, () => (random.chance(0.7) ? this.#sound() : {})) };
+    if (operationId === "createStudy" && random.chance(0.8))
+      return { spec: this.#sound(3), space: { "/optimizer/lr": { log_uniform: [1e-4, 1] } }, trials: 2, parallel: 1 };
     if (operationId === "forkJob" && random.chance(0.8)) {
       const overrides = random.pick([{}, { training: { epochs: 4 } }, this.#sections()]);
       return {
@@ -209,7 +211,7 @@ export class Requests {
   }
 
   /** A spec that mostly becomes a job. */
-  #sound(): unknown {
+  #sound(epochs = this.#random.pick([2, 3, 3, 3, 4000])): unknown {
     const random = this.#random;
     const inline = { columns: ["x", "label"], rows: Array.from({ length: 12 }, (_, i) => [i, ["a", "b"][i % 2]]) };
     const synthetic = { type: "two_moons", rows: 20, noise: 0.1, seed: random.below(3) };
@@ -220,7 +222,6 @@ export class Requests {
       { synthetic, target: "target", validation: { every: 4 } },
     ]);
     // A long one is there to be paused and cancelled.
-    const epochs = random.pick([2, 3, 3, 3, 4000]);
     const training = { epochs, batch_size: 4, seeds: random.chance(0.15) ? 3 : 1 };
     return {
       ...specFor(""),

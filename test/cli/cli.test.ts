@@ -199,6 +199,20 @@ test("a job is shown, its events, metrics and diagnosis read, and it is deleted 
   }
 });
 
+test("a study is submitted, watched to its end, and says what is best", async () => {
+  const spec = moons().replaceAll(/^(?=.)/gm, "  ");
+  const study = `spec:\n${spec}\nspace: { /optimizer/lr: { log_uniform: [0.01, 0.1] } }\ntrials: 3`;
+  const submitted = await rappel(["study", "submit", "-", "--watch"], { input: study });
+  expect(submitted.stderr).toMatch(/^study_\w{26}\n(.*\n)*trial 3\/3 .*best valid_loss .*succeeded\n$/);
+  const id = submitted.stderr.split("\n")[0];
+  expect(submitted.code).toBe(0);
+  const best = await rappel(["study", "best", id]);
+  expect(best.stdout).toBe(submitted.stdout);
+  expect(best.stdout).toMatch(/^trial\t\d\njob\tjob_\w{26}\nvalid_loss\t[\d.]+\n\/optimizer\/lr\t0\.0\d+\n$/);
+  const json = JSON.parse((await rappel(["study", "watch", id, "--json"])).stdout);
+  expect(json).toMatchObject({ id, status: "succeeded", best: { value: expect.any(Number) } });
+});
+
 test("a list continues after the page before", async () => {
   for (let i = 0; i < 3; i++) await rappel(["submit", "-"], { input: moons() });
   const ids = async (...args: string[]) => (await rappel(["jobs", ...args])).stdout.match(/^job_\w+/gm)!;

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { Client, type SpecInput } from "../../src/client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../../src/client/errors.ts";
+import type { StudyInput } from "../../src/client/study-calls.ts";
 import { waitMs } from "../../src/client/again.ts";
 import { apiKey } from "../../src/secrets.ts";
 import { csv, specFor, startService, type Service } from "../api/service.ts";
@@ -102,6 +103,24 @@ test("jobs: validated, created, listed, watched and cancelled", async () => {
     if (seen.length === 1) void sleep(200).then(() => client.cancelJob(job.id));
   }
   expect(seen).toEqual(["queued", "cancelled"]);
+});
+
+test("studies: created once, listed, paused, resumed, cancelled and deleted", async () => {
+  const { id: dataset } = await client.createDataset(csv);
+  const asked = { spec: specFor(dataset), space: { "/optimizer/lr": { uniform: [0.1, 0.2] } }, trials: 3 } as const;
+  const study = await client.createStudy(asked as unknown as StudyInput, { idempotencyKey: "study" });
+  expect((await client.createStudy(asked as unknown as StudyInput, { idempotencyKey: "study" })).id).toBe(study.id);
+  expect((await client.listStudies()).data.map(({ id }) => id)).toEqual([study.id]);
+  expect((await client.pauseStudy(study.id)).status).toBe("paused");
+  expect((await client.resumeStudy(study.id)).status).toBe("running");
+  expect(await client.getImportance(study.id)).toMatchObject({ importance: { "/optimizer/lr": 0 } });
+  expect((await client.cancelStudy(study.id)).status).toBe("cancelling");
+  while ((await client.getStudy(study.id)).finished_at === null) await sleep(10);
+  const trials = (await client.listTrials(study.id)).data;
+  expect(trials.map(({ status }) => status)).toEqual(trials.map(() => "cancelled"));
+  expect((await client.listStudyEvents(study.id)).data.at(-1)).toMatchObject({ type: "cancelled" });
+  await client.deleteStudy(study.id);
+  await expect(client.getStudy(study.id)).rejects.toMatchObject({ status: 404 });
 });
 
 test("the catalogue and the health checks", async () => {

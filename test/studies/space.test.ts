@@ -26,6 +26,7 @@ test("a condition looks at the values that were chosen, and a nested one at the 
   expect(placed(0, 0.5, 0)).toEqual({
     spec: { optimizer: { type: "sgd", lr: 1, momentum: 0.4, nesterov: true }, seed: 3 },
     values: { "/optimizer": { type: "sgd", lr: 1 }, "/optimizer/momentum": 0.4, "/optimizer/nesterov": true },
+    lost: [],
   });
   expect(placed(0, 0.25, 0).spec).toEqual({ optimizer: { type: "sgd", lr: 1, momentum: 0.2 }, seed: 3 });
   expect(placed(0.5, 0.5, 0).spec).toEqual({ optimizer: { type: "adam" }, seed: 3 });
@@ -38,7 +39,7 @@ test("a value is set in an object or at a place that a list has, and nowhere els
   expect(set("/list/1").spec).toEqual({ ...spec, list: [1, 9] });
   expect(set("/a~1b/~0").spec).toEqual({ ...spec, "a/b": { "~": 9 } });
   for (const pointer of ["/list/2", "/list/-", "/no/where", "/list/0/x"]) {
-    expect(set(pointer)).toEqual({ spec, values: {} });
+    expect(set(pointer)).toEqual({ spec, values: {}, lost: [pointer] });
   }
   expect(Object.keys(set("/__proto__").spec as object)).toContain("__proto__");
   expect(({} as Record<string, unknown>)[0]).toBeUndefined();

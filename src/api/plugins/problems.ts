@@ -140,6 +140,11 @@ const limited = {
     remedy: "Post it again when a job has ended, or delete some that you no longer need.",
     retrySeconds: 60,
   },
+  studies: {
+    kind: "studies",
+    remedy: "Delete ended studies that you no longer need.",
+    retrySeconds: 60,
+  },
   archived_bytes: {
     kind: "bytes of jobs in the archive",
     remedy: "Delete ended jobs that you no longer need.",

@@ -1,25 +1,21 @@
-import { Readable } from "node:stream";
-import type { FastifyRequest } from "fastify";
+import type { Readable } from "node:stream";
 import { z } from "zod";
 import { JobId } from "../../contract/wire/common.ts";
-import { EventList } from "../../contract/wire/event.ts";
+import { EventList, type Event } from "../../contract/wire/event.ts";
 import { isFinal } from "../../contract/wire/job.ts";
+import { EVENT_STREAM, eventHeaders, sendEvents } from "../event-stream.ts";
 import { Follower } from "../follow.ts";
 import { numberCursor, pageQuery } from "../requests.ts";
 import { problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 import { noSuchJob } from "./jobs.ts";
 
-const EVENT_STREAM = "text/event-stream";
-/** What is made of a stream before its client has taken it. */
-const AHEAD_BYTES = 16 * 1024;
-
 const description = `With \`Accept: ${EVENT_STREAM}\` the answer is a stream of server-sent events: those there were and those to come, each with its \`id\` and its \`type\` as \`event\`, up to the one that ends the job. With \`include=progress\` there are also events \`progress\` whose data are a Progress. A comment is sent when nothing has happened for 15 seconds.
 
 A client that was cut off sends the last id it saw as \`Last-Event-ID\`, as browsers do by themselves, and gets what it missed. If that was the end the answer is 204, which tells a browser to stay away. Too many streams and long polls at once are refused with 429 (an owner's) or 503 (all), and \`Retry-After\`.`;
 
 export const events: Routes = async (app, { store, news }) => {
-  const follower = new Follower(store, news);
+  const follower = new Follower(store?.jobs, news);
   const hasEnded = async (owner: string, id: string) =>
     isFinal((await store.jobs.progress(owner, id))?.status ?? "failed");
 
@@ -36,12 +32,7 @@ export const events: Routes = async (app, { store, news }) => {
           ...pageQuery(numberCursor),
           include: z.literal("progress").optional().describe("Of a stream: also the progress, whenever it changes."),
         }),
-        headers: z.looseObject({
-          "last-event-id": z
-            .union([z.literal(""), numberCursor])
-            .optional()
-            .describe("Of a stream: where to go on."),
-        }),
+        headers: eventHeaders,
         response: {
           200: {
             description: "A page, or the stream.",
@@ -57,23 +48,14 @@ export const events: Routes = async (app, { store, news }) => {
     },
     async (request, reply) => {
       const { owner, params, query } = request;
-      reply.header("vary", "accept");
-      const after = (wantsStream(request) && request.headers["last-event-id"]) || query.after;
-      // First, so that the page has the event that ended it.
-      const over = wantsStream(request) && (await hasEnded(owner, params.id));
-      const page = await store.jobs.events(owner, params.id, { limit: query.limit, after });
-      if (page === null) throw noSuchJob();
-      if (!wantsStream(request)) return page;
-      if (page.data.length === 0 && over) return reply.code(204).send();
-      const followed = { owner, id: params.id, progress: query.include === "progress" };
-      const stream = follower.follow(followed, after ?? "0", reply.pointless());
-      // Proxies would keep it back, or keep the connection when it is over.
-      reply.headers({ "cache-control": "no-store", "x-accel-buffering": "no", connection: "close" }).type(EVENT_STREAM);
-      return reply.send(Readable.from(stream, { objectMode: false, highWaterMark: AHEAD_BYTES }));
+      return await sendEvents<Event>(request, reply, {
+        source: store.jobs,
+        follower,
+        followed: { owner, id: params.id, progress: query.include === "progress" },
+        query,
+        over: () => hasEnded(owner, params.id),
+        missing: noSuchJob,
+      });
     },
   );
 };
-
-function wantsStream({ method, headers }: Pick<FastifyRequest, "method" | "headers">): boolean {
-  return method === "GET" && (headers.accept ?? "").toLowerCase().includes(EVENT_STREAM);
-}

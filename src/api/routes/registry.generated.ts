@@ -20,6 +20,7 @@ import { progress } from "./progress.ts";
 import { results } from "./results.ts";
 import { schedules } from "./schedules.ts";
 import { status } from "./status.ts";
+import { studies } from "./studies.ts";
 import { weights } from "./weights.ts";
 
 export const routes = {
@@ -44,5 +45,6 @@ export const routes = {
   results,
   schedules,
   status,
+  studies,
   weights,
 };

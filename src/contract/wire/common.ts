@@ -40,6 +40,12 @@ export const PredictionId = z
 /** The id of a shard of a model set, among the service's own processes. */
 export const ShardId = z.string().regex(new RegExp(`^job_${ulid}\\.(?:0|[1-9][0-9]{0,6})$`), "must be a shard's id");
 
+export const StudyId = z
+  .string()
+  .regex(new RegExp(`^study_${ulid}$`), "must be a study's id")
+  .describe("A study's id.")
+  .meta({ examples: [`study_${example}`] });
+
 export const Time = z.iso
   .datetime({ precision: 3 })
   .describe("RFC 3339, UTC, with milliseconds.")

@@ -1,0 +1,136 @@
+/** What a trial's jobs are, and what came of them. */
+import { Faulty } from "../contract/errors.ts";
+import { resolveSpec, type ResolveContext } from "../contract/resolve/resolve.ts";
+import type { Spec } from "../contract/schema/spec.ts";
+import { isFinal, type JobSummary } from "../contract/wire/job.ts";
+import { createdJob, createJob } from "./job-creation.ts";
+import type { Services } from "./services.ts";
+import { NoRoom, OverLimit } from "../store/errors.ts";
+import type { StoredTrial, StudySettings } from "../store/studies.ts";
+import { withValues, type Parameter } from "../studies/space.ts";
+import type { EndedTrial, Rung } from "../studies/study.ts";
+
+export interface TrialContext {
+  readonly services: Pick<Services, "store" | "files" | "queue" | "traceContext">;
+  readonly request: Parameters<typeof createJob>[1];
+  readonly resolving: ResolveContext;
+  readonly id: string;
+  readonly settings: StudySettings;
+  readonly parameters: readonly Parameter[];
+}
+
+/**
+ * Creates the jobs of a trial that are not there yet. Returns why a spec is refused, or `later` if
+ * there is no room for them now; null: all are there.
+ */
+export async function createJobs(
+  context: TrialContext,
+  trial: StoredTrial,
+  ids: readonly string[],
+): Promise<string | null> {
+  const { services, request, resolving } = context;
+  const spec = specOf(context, trial);
+  try {
+    for (const [seed, id] of ids.entries()) {
+      const training = { ...spec.training, seed: (spec.training.seed ?? 0) + seed };
+      const resolved = await resolveSpec({ ...spec, training }, resolving);
+      createdJob(await createJob(services, request, resolved, { id, idempotency: null }));
+    }
+    return null;
+  } catch (error) {
+    if (error instanceof Faulty) return error.message;
+    if (error instanceof OverLimit || error instanceof NoRoom) return "later";
+    throw error;
+  }
+}
+
+function specOf({ id, settings, parameters }: TrialContext, { number, values, thresholds }: StoredTrial): Spec {
+  const spec = withValues(settings.spec, parameters, values) as Spec;
+  const metadata = { ...spec.metadata, study: id, trial: String(number) };
+  const pruning = thresholds.length === 0 ? null : { metric: settings.objective, rungs: thresholds };
+  return { ...spec, metadata, training: { ...spec.training, pruning } } as Spec;
+}
+
+type Ended = Pick<StoredTrial, "value" | "rungs" | "weights_sha256" | "error"> & { status: EndedTrial["status"] };
+
+/** These jobs, by their ids, without those that are deleted. */
+export async function jobsIn(
+  { services: { store }, request: { owner } }: TrialContext,
+  ids: readonly string[],
+): Promise<Map<string, JobSummary>> {
+  const found = new Map<string, JobSummary>();
+  for (let i = 0; i < ids.length; i += AT_ONCE) {
+    for (const job of await store.jobs.summaries(owner, ids.slice(i, i + AT_ONCE)))
+      if (job !== null) found.set(job.id, job);
+  }
+  return found;
+}
+
+/** What came of a trial whose jobs have all ended; null if they have not. */
+export async function outcomeOf(
+  { services: { store }, request: { owner }, settings }: TrialContext,
+  trial: StoredTrial,
+  jobs: readonly (JobSummary | null)[],
+): Promise<Ended | null> {
+  if (jobs.some((job) => job !== null && !isFinal(job.status))) return null;
+  const there = jobs.filter((job) => job !== null);
+  const curves = [];
+  for (const job of trial.thresholds.length === 0 ? [] : there) {
+    curves.push(await rungsOf(store, owner, job, settings.objective, trial.thresholds));
+  }
+  const rungs = meanRungs(curves, trial.thresholds);
+  const ended = (status: Ended["status"], error: string | null = null): Ended => ({
+    status,
+    value: null,
+    rungs,
+    weights_sha256: [],
+    error,
+  });
+  // A job that was deleted was ended by hand before, at the latest.
+  if (there.length < jobs.length || there.some(({ status }) => status === "cancelled")) return ended("cancelled");
+  const failed = there.find(({ status }) => status === "failed");
+  if (failed) return ended("failed", failed.error?.message ?? "");
+  const results = there.map(({ result }) => result!);
+  if (results.some(({ stop_reason }) => stop_reason === "pruned")) return ended("pruned");
+  const values = results.map(({ metrics }) => metrics[settings.objective] ?? null);
+  if (!values.every((value) => value !== null)) return ended("failed", `${settings.objective} is not a finite number.`);
+  const weights_sha256 = results.map((result) => result.weights_sha256);
+  return { ...ended("succeeded"), value: meanOf(values), weights_sha256 };
+}
+
+const AT_ONCE = 100;
+
+/** The objective of a job at the rungs that it reached: at the first evaluation there or later. */
+async function rungsOf(
+  store: Services["store"],
+  owner: string,
+  { id, progress: { total_steps: steps, total_epochs: epochs } }: JobSummary,
+  objective: string,
+  thresholds: readonly Rung[],
+): Promise<number[]> {
+  const found: number[] = [];
+  for await (const rows of store.jobs.metrics(owner, id)) {
+    for (const { names, steps: at, values } of rows) {
+      const column = values[names.indexOf(objective)];
+      if (column === undefined) continue;
+      column.forEach((value, i) => {
+        if (Number.isNaN(value)) return;
+        while (found.length < thresholds.length && at[i] * epochs >= thresholds[found.length].epoch * steps)
+          found.push(value);
+      });
+    }
+  }
+  return found;
+}
+
+/** The means at the rungs that all seeds reached. */
+function meanRungs(curves: readonly number[][], thresholds: readonly Rung[]): Rung[] {
+  const reached = curves.reduce((least, { length }) => Math.min(least, length), curves.length === 0 ? 0 : Infinity);
+  return thresholds
+    .slice(0, reached)
+    .map(({ epoch }, i) => ({ epoch, value: meanOf(curves.map((curve) => curve[i])) }));
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,334 @@
+/** Studies over HTTP. Their jobs are ended by a worker without arithmetic, in any order. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Study } from "../../src/contract/wire/study.ts";
+import { csv, specFor, startService, type Service } from "./service.ts";
+import { endJobs, orders, over, read, study, trialsOf, until, withoutJobs } from "./studies.ts";
+
+let service: Service;
+let dataset: string;
+beforeAll(async () => {
+  service = await startService();
+  dataset = (await service.upload(csv)).id;
+});
+afterAll(() => service.stop());
+
+let stop = new AbortController();
+let working: Promise<void> = Promise.resolve();
+function work(order: keyof typeof orders = "oldest first"): void {
+  stop = new AbortController();
+  working = endJobs(service, orders[order], stop.signal);
+}
+async function rest(): Promise<void> {
+  stop.abort();
+  await working;
+}
+afterEach(rest);
+
+const space = {
+  "/optimizer": { choice: [{ type: "sgd", lr: 0.1 }, { type: "adam" }] },
+  "/optimizer/lr": { log_uniform: [1e-4, 2] },
+  "/optimizer/momentum": { uniform: [0, 0.99], when: { "/optimizer/type": ["sgd"] } },
+};
+const asked = (changes: object = {}) => ({ spec: specFor(dataset), space, trials: 12, parallel: 4, ...changes });
+
+test("a study ends with the best trial, and its trials are jobs", async () => {
+  work();
+  const created = await study(service, asked({ name: "first", seeds: 2 }));
+  expect(created).toMatchObject({ name: "first", status: "running", trials_sha256: null, direction: "minimize" });
+  const ended = await over(service, created.id);
+  expect(ended).toMatchObject({ status: "succeeded", trials: { total: 12, ended: 12, pruned: 0 } });
+  const trials = await trialsOf(service, created.id);
+  expect(trials.map(({ number }) => number)).toEqual(Array.from({ length: 12 }, (_, i) => i));
+  const values = trials.flatMap(({ value }) => (value === null ? [] : [value]));
+  expect(ended.best!.value).toBe(Math.min(...values));
+  expect(trials[ended.best!.trial]).toMatchObject({ value: ended.best!.value, values: ended.best!.values });
+  for (const { number, jobs, values, value } of trials) {
+    const [one, other] = await Promise.all(jobs.map((id) => service.store.jobs.get("default", id)));
+    expect(one!.metadata).toEqual({ study: created.id, trial: String(number) });
+    expect([one!, other!].map(({ spec }) => spec.training.seed)).toEqual([0, 1]);
+    expect(one!.spec.optimizer).toMatchObject({ ...(values["/optimizer"] as object), lr: values["/optimizer/lr"] });
+    const losses = [one!, other!].map(({ result }) => result?.metrics.valid_loss ?? null);
+    if (value !== null) expect(value).toBe((losses[0]! + losses[1]!) / 2);
+    const type = (values["/optimizer"] as { type: string }).type;
+    expect("/optimizer/momentum" in values).toBe(type === "sgd");
+  }
+  const { body } = await service.call("GET", `/v1/studies/${created.id}/importance`);
+  expect(body).toMatchObject({ method: "epsilon_squared", trials: 12 });
+  expect(Object.keys(body.importance).toSorted()).toEqual(Object.keys(space));
+});
+
+describe("the same study", () => {
+  const same = { trials: 30, parallel: 6, pruner: { type: "asha" }, seed: 3 };
+  const of = async (changes: object = {}) => {
+    const spec = specFor(dataset, { training: { epochs: 9, batch_size: 4 } });
+    const ended = await over(service, (await study(service, asked({ ...same, spec, ...changes }))).id);
+    await rest();
+    return { ended, trials: await trialsOf(service, ended.id) };
+  };
+
+  test("has the same trials and winner in whatever order its jobs end", async () => {
+    const found = [];
+    for (const order of Object.keys(orders) as (keyof typeof orders)[]) {
+      work(order);
+      found.push(await of());
+    }
+    const [first] = found;
+    expect(first.ended.trials_sha256).toMatch(/^[0-9a-f]{64}$/);
+    const statuses = first.trials.map(({ status }) => status);
+    for (const status of ["succeeded", "pruned", "failed"]) expect(statuses).toContain(status);
+    for (const { ended, trials } of found) {
+      expect(ended.trials_sha256).toBe(first.ended.trials_sha256);
+      expect(ended.best).toMatchObject({ trial: first.ended.best!.trial, value: first.ended.best!.value });
+      expect(withoutJobs(trials)).toEqual(withoutJobs(first.trials));
+    }
+    work();
+    const { ended } = await of({ seed: 4 });
+    expect(ended.trials_sha256).not.toBe(first.ended.trials_sha256);
+  });
+
+  test.each(["random", "sobol", "grid", "cma_es"])("also with %s", async (type) => {
+    const rate = { "/optimizer/lr": space["/optimizer/lr"] };
+    const changes = {
+      sampler: { type },
+      trials: type === "grid" ? null : 20,
+      ...(type === "cma_es" && { space: rate }),
+    };
+    work("oldest first");
+    const one = await of(changes);
+    work("newest first");
+    const other = await of(changes);
+    expect(one.ended.trials.total).toBe(type === "grid" ? 30 : 20);
+    expect(other.ended.trials_sha256).toBe(one.ended.trials_sha256);
+  });
+});
+
+test("a paused study starts no trial, and goes on when it is resumed", async () => {
+  const { id } = await study(service, asked());
+  await until(
+    () => trialsOf(service, id),
+    (trials) => trials.length === 4,
+  );
+  const post = async (action: string) => await service.call("POST", `/v1/studies/${id}/${action}`);
+  expect((await post("pause")).body).toMatchObject({ status: "paused" });
+  expect((await post("pause")).body).toMatchObject({ code: "wrong_status", current_status: "paused" });
+  work();
+  await until(
+    () => read(service, id),
+    ({ trials }) => trials.ended === 4,
+  );
+  expect(await trialsOf(service, id)).toHaveLength(4);
+  expect((await service.call("DELETE", `/v1/studies/${id}`)).body.code).toBe("wrong_status");
+  expect((await service.call("DELETE", `/v1/datasets/${dataset}`)).body.code).toBe("dataset_in_use");
+  expect((await post("resume")).body).toMatchObject({ status: "running" });
+  expect(await over(service, id)).toMatchObject({ status: "succeeded", trials: { ended: 12 } });
+  const events = (await service.call("GET", `/v1/studies/${id}/events?limit=100`)).body.data as { type: string }[];
+  const types = events.map(({ type }) => type);
+  expect(types.filter((type) => type !== "best")).toEqual(["created", "paused", "resumed", "succeeded"]);
+  const stream = await service.call("GET", `/v1/studies/${id}/events`, { headers: { accept: "text/event-stream" } });
+  expect([...stream.text.matchAll(/^event: (\w+)$/gm)].map(([, type]) => type)).toEqual(types);
+  expect((await service.call("DELETE", `/v1/studies/${id}`)).status).toBe(204);
+  expect((await service.call("GET", `/v1/studies/${id}/trials`)).status).toBe(404);
+});
+
+test("a cancelled study cancels the jobs of its trials", async () => {
+  const { id } = await study(service, asked());
+  const running = await until(
+    () => trialsOf(service, id),
+    (trials) => trials.length === 4,
+  );
+  expect((await service.call("POST", `/v1/studies/${id}/cancel`)).status).toBe(202);
+  expect(await over(service, id)).toMatchObject({ status: "cancelled", best: null, trials: { ended: 4 } });
+  for (const { jobs } of running) {
+    expect(await service.store.jobs.progress("default", jobs[0])).toMatchObject({ status: "cancelled" });
+  }
+});
+
+test("a trial that is cancelled by hand is a recorded input, and the study goes on", async () => {
+  const { id } = await study(service, asked());
+  const [, second] = await until(
+    () => trialsOf(service, id),
+    (trials) => trials.length === 4,
+  );
+  await service.store.jobs.cancel("default", second.jobs[0]);
+  work();
+  expect(await over(service, id)).toMatchObject({ status: "succeeded", trials: { ended: 12 } });
+  expect((await trialsOf(service, id))[1]).toMatchObject({ status: "cancelled", value: null });
+});
+
+test("after its time the winner is of the first trials that had ended", async () => {
+  const { id } = await study(
+    service,
+    asked({ timeout: 1, parallel: 3, space: { "/optimizer/lr": { uniform: [0.01, 0.1] } } }),
+  );
+  const [first, , third] = await until(
+    () => trialsOf(service, id),
+    (trials) => trials.length === 3,
+  );
+  // Of three trials the first and the last end in time.
+  const these = (waiting: readonly string[]) => waiting.find((job) => job === first.jobs[0] || job === third.jobs[0]);
+  stop = new AbortController();
+  working = endJobs(service, (waiting) => these(waiting) ?? stopped(), stop.signal).catch(() => undefined);
+  const ended = await over(service, id);
+  expect(ended).toMatchObject({ status: "succeeded", best: { trial: 0 } });
+  const events = (await service.call("GET", `/v1/studies/${id}/events`)).body.data as { type: string; data: object }[];
+  expect(events.find(({ type }) => type === "timed_out")).toMatchObject({ data: { trials: expect.any(Number) } });
+});
+
+function stopped(): never {
+  throw new Error("there is nothing to end");
+}
+
+test("a study without a trial that succeeds has failed", async () => {
+  work();
+  const { id } = await study(service, asked({ space: { "/optimizer/lr": { uniform: [0.6, 0.9] } } }));
+  const ended = await over(service, id);
+  expect(ended).toMatchObject({ status: "failed", best: null, trials: { failed: 12 } });
+  expect((await trialsOf(service, id))[0].error).toBe("It diverged.");
+});
+
+test("rows that come with the spec become a dataset that all trials share", async () => {
+  work();
+  const data = { synthetic: { type: "two_moons", rows: 20 }, target: "target", validation: { every: 5 } };
+  const { id, spec } = await study(service, asked({ spec: specFor(dataset, { data }) }));
+  const kept = (spec.data as { dataset: string }).dataset;
+  expect((await service.call("GET", `/v1/datasets/${kept}`)).body).toMatchObject({ rows: 20 });
+  await over(service, id);
+  const [{ jobs }] = await trialsOf(service, id);
+  expect((await service.store.jobs.get("default", jobs[0]))!.spec.data).toMatchObject({ dataset: kept });
+  expect((await service.call("DELETE", `/v1/datasets/${kept}`)).status).toBe(204);
+});
+
+test("an idempotency key gives the first study again", async () => {
+  const headers = { "idempotency-key": "search" };
+  const post = (body: object) => service.call("POST", "/v1/studies", { body, headers });
+  const [one, again, other] = [await post(asked()), await post(asked()), await post(asked({ seed: 9 }))];
+  expect(again.body.id).toBe(one.body.id);
+  expect(again.headers["idempotency-replayed"]).toBe("true");
+  expect(other.body.code).toBe("idempotency_mismatch");
+  const { body } = await service.call("GET", "/v1/studies?limit=1");
+  expect((body.data as Study[]).map(({ id }) => id)).toEqual([one.body.id]);
+  await service.call("POST", `/v1/studies/${one.body.id}/cancel`);
+  await over(service, one.body.id);
+});
+
+const lr = { "/optimizer/lr": { log_uniform: [1e-4, 1] } };
+test.each<[string, object, string[]]>([
+  ["no space", { space: {} }, ["/space must have 1 to 64 parameters, not 0"]],
+  [
+    "a space that points nowhere",
+    { space: { "/optimiser/lr": { uniform: [0, 1] } } },
+    ['/space/~1optimiser~1lr points nowhere: a spec has no "optimiser"; did you mean "optimizer"?'],
+  ],
+  [
+    "an option that is not there",
+    { space: { "/optimizer/rate": { uniform: [0, 1] } } },
+    [expect.stringMatching(/^\/space\/~1optimizer~1rate is not known/) as unknown as string],
+  ],
+  [
+    "a part of a part that is not there",
+    { space: { "/schedule/gamma": { uniform: [0, 1] } } },
+    ["/space/~1schedule~1gamma points nowhere: what it lies in is not in the spec, or is a list without this place"],
+  ],
+  [
+    "other data",
+    { space: { "/data/validation/every": { int: [2, 5] } } },
+    ["/space/~1data~1validation~1every changes the data: all trials of a study must have the same"],
+  ],
+  [
+    "the seed",
+    { space: { "/training/seed": { int: [2, 5] } } },
+    ["/space/~1training~1seed is the study's: set /seeds for several seeds of each trial"],
+  ],
+  ["what trains nothing", { space: { "/name": { choice: ["a"] } } }, ["/space/~1name is no part of the training"]],
+  [
+    "values that a spec may not have",
+    { space: { "/optimizer/lr": { uniform: [-1, 1] } } },
+    [expect.stringMatching(/^\/space\/~1optimizer~1lr must be .*\(here it is -1\)$/) as unknown as string],
+  ],
+  [
+    "a choice with a fault",
+    { space: { "/optimizer": { choice: [{ type: "adam" }, { type: "adam", lr: -1 }] } } },
+    [expect.stringMatching(/^\/space\/~1optimizer\/choice\/1\/lr must be/) as unknown as string],
+  ],
+  [
+    "an empty range",
+    { space: { "/optimizer/lr": { uniform: [1, 1] } } },
+    ["/space/~1optimizer~1lr/uniform must have a highest value above the lowest"],
+  ],
+  [
+    "a value twice",
+    { space: { "/model/layers/0/out_features": { choice: [4, 8, 4] } } },
+    ["/space/~1model~1layers~10~1out_features/choice/2 is there already"],
+  ],
+  [
+    "a condition on no choice",
+    { space: { ...lr, "/optimizer/eps": { uniform: [0, 1], when: { "/optimizer/lr": [1] } } } },
+    ["/space/~1optimizer~1eps/when/~1optimizer~1lr must point at another choice of the space, or into its values"],
+  ],
+  [
+    "a condition that never holds",
+    {
+      space: {
+        "/optimizer": { choice: [{ type: "adam" }] },
+        "/optimizer/lr": { uniform: [0, 1], when: { "/optimizer/type": ["sgd"] } },
+      },
+    },
+    ["/space/~1optimizer~1lr/when never holds"],
+  ],
+  [
+    "a sampler that cannot search this",
+    { sampler: { type: "cma_es" } },
+    ["/sampler/type searches only numbers, but /optimizer is a choice: use tpe"],
+  ],
+  [
+    "more trials than a grid has",
+    { sampler: { type: "grid" }, space: lr, trials: 6 },
+    ["/trials must be at most 5, the points of the grid"],
+  ],
+  ["no number of trials", { trials: null }, ["/trials is required, except with the sampler grid"]],
+  ["too many jobs", { trials: 10_000, seeds: 2 }, ["/trials times /seeds must be at most 10000, not 20000"]],
+  [
+    "a pruner and other epochs",
+    { pruner: { type: "asha" }, space: { "/training/epochs": { int: [1, 9] } } },
+    ["/pruner/type compares trials at the same epoch, so the space may not have /training/epochs: use none"],
+  ],
+  [
+    "the other direction",
+    { direction: "maximize" },
+    ['/direction must be "minimize", or left out: that is the direction of valid_loss'],
+  ],
+  [
+    "an objective of another task",
+    { objective: "valid_r2" },
+    [expect.stringMatching(/^\/objective must be one of .*valid_loss, .* under cross_entropy$/) as unknown as string],
+  ],
+  [
+    "a fault outside of the space",
+    { spec: { ...specFor("ds_x"), loss: { type: "mse", delta: 1 } }, space: lr },
+    [
+      expect.stringMatching(/^\/spec\/data\/dataset /) as unknown as string,
+      expect.stringMatching(/^\/spec\/loss\/delta /) as unknown as string,
+    ],
+  ],
+])("%s is told at once", async (_name, changes, wanted) => {
+  const before = (await service.call("GET", "/v1/studies?limit=1")).body.data;
+  const { status, body } = await service.call("POST", "/v1/studies", { body: asked(changes) });
+  const told = (body.errors as { pointer: string; message: string }[]).map(
+    ({ pointer, message }) => `${pointer} ${message}`,
+  );
+  expect([status, body.code]).toEqual([422, "invalid_spec"]);
+  expect(told.toSorted()).toEqual(wanted);
+  expect((await service.call("GET", "/v1/studies?limit=1")).body.data).toEqual(before);
+});
+
+test("a trial is one job, and no set of models", async () => {
+  const spec = specFor(dataset, { training: { epochs: 3, batch_size: 4, seeds: 2 } });
+  const { body } = await service.call("POST", "/v1/studies", { body: asked({ spec }) });
+  expect(body.errors).toMatchObject([{ pointer: "/spec", message: expect.stringContaining("set of models") }]);
+});
+
+test("an objective needs validation", async () => {
+  const spec = specFor(dataset, { data: { dataset, target: "label" } });
+  const { body } = await service.call("POST", "/v1/studies", { body: asked({ spec }) });
+  expect(body.errors).toEqual([{ pointer: "/objective", message: "needs validation; set /data/validation" }]);
+});

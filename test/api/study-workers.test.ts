@@ -1,0 +1,93 @@
+/** The same study, trained by one worker and by several that are killed, under two controllers. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { pino } from "pino";
+import type { Services } from "../../src/api/services.ts";
+import { StudyController } from "../../src/api/study-controller.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
+import { News } from "../../src/queue/news.ts";
+import { keys } from "../../src/store/keys.ts";
+import { startProcess, type WorkerProcess } from "../worker/support.ts";
+import { specFor, startService, type Service } from "./service.ts";
+import { over, read, study, trialsOf, until, withoutJobs } from "./studies.ts";
+
+let service: Service;
+let workers: WorkerProcess[] = [];
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(async () => {
+  await kill();
+  await service.stop();
+});
+
+async function start(count: number): Promise<void> {
+  const env = { REDIS_URL: service.redis.url, DATA_DIR: service.directory };
+  workers.push(...(await Promise.all(Array.from({ length: count }, () => startProcess(env)))));
+}
+
+async function kill(count = workers.length): Promise<void> {
+  const killed = workers.splice(0, count);
+  for (const worker of killed) worker.kill("SIGKILL");
+  await Promise.all(killed.map(({ exited }) => exited));
+}
+
+const TRIALS = 20;
+const data = { synthetic: { type: "two_moons", rows: 60 }, target: "target", validation: { every: 5 } };
+const asked = {
+  spec: specFor("", { data, training: { epochs: 9, batch_size: 8 } }),
+  space: {
+    "/optimizer": { choice: [{ type: "sgd" }, { type: "adam" }] },
+    "/optimizer/lr": { log_uniform: [1e-3, 1e15] },
+    "/optimizer/momentum": { uniform: [0, 0.9], when: { "/optimizer/type": ["sgd"] } },
+  },
+  trials: TRIALS,
+  parallel: 5,
+  pruner: { type: "asha" },
+};
+
+async function ended(id: string) {
+  const { best, trials_sha256, status } = await over(service, id);
+  const trials = withoutJobs(await trialsOf(service, id));
+  return { status, trials_sha256, best: { ...best, job: null }, trials };
+}
+
+test("workers and controllers that come and go change nothing", async () => {
+  await start(1);
+  const alone = await ended((await study(service, asked)).id);
+  const statuses = new Set(alone.trials.map(({ status }) => status));
+  expect(statuses).toEqual(new Set(["succeeded", "pruned", "failed"]));
+  expect(alone.trials.find(({ status }) => status === "failed")!.error).not.toBeNull();
+
+  await start(2);
+  const news = new News(service.redis.client({ maxRetriesPerRequest: null }));
+  const { store, queue } = service;
+  const config = {
+    maxJobBytes: 2 ** 26,
+    maxStateBytes: 2 ** 23,
+    redisMaxBytes: 2 ** 28,
+    webhookHosts: [],
+    webhookSecrets: new Map(),
+  };
+  const files = new DatasetFiles(service.directory);
+  const services = { store, queue, files, news, config } as unknown as Services;
+  const { id } = await study(service, asked);
+  const redis = service.redis.client();
+  for (const count of [2, 6, 10, 14, 17]) {
+    await until(
+      () => read(service, id),
+      ({ trials }) => trials.ended >= count,
+    );
+    // Another process takes the turn, while the first still believes that it has it.
+    await redis.del(keys.studiesTurn);
+    const other = new StudyController(services, pino({ level: "silent" }));
+    other.start();
+    await Promise.all([kill(1), start(1)]);
+    await until(
+      () => read(service, id),
+      ({ trials, finished_at }) => trials.ended > count || finished_at !== null,
+    );
+    await other.close();
+  }
+  expect(await ended(id)).toEqual(alone);
+  news.close();
+}, 120_000);
