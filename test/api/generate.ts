@@ -48,6 +48,7 @@ const patterns: Record<string, (random: Random) => string> = {
   "^[A-Za-z0-9_-]{1,64}$": (random) => text(random, "abcXYZ019_-", 1, 12),
   "^[a-z0-9_]{1,64}$": (random) => text(random, "abcxyz019_", 1, 12),
   "^[^\\s\"',;|]{1,16}$": (random) => text(random, "#%/x", 1, 2),
+  "^(number|-?(rows|steps|": (random) => random.pick(["number", "-rows", "steps", "-metric.valid_loss"]),
   "^[0-9a-f]{64}$": (random) => text(random, "0123456789abcdef", 64, 64),
 };
 

@@ -62,7 +62,8 @@ test.each([
   ["/data/where", { where: { store: 2, z: 100 } }],
   ["/data/where", { where: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`c${i}`, 1])) }],
   ["/data/validation/fold", { validation: { folds: 3, fold: 3 } }],
-  ["/data/validation", { validation: { folds: 3 } }],
+  // Without `fold` it would be a set of models.
+  ["/data/validation", { validation: { folds: 3, every: 2 } }],
   ["/data/validation/group", { validation: { folds: 3, fold: 0, group: "nobody" } }],
   ["/data/test", { test: { folds: 3, fold: 0 } }],
 ])("%s is told", async (pointer, changes) => {

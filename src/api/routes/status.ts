@@ -21,8 +21,9 @@ export const status: Routes = async (app, services) => {
       const { jobs, queue, workers, room } = await look(services);
       return {
         workers: workers.map(({ max_jobs: max, running, ...worker }) => {
-          const ids = running.filter((job) => job.owner === owner).map(({ id }) => id);
-          return { ...worker, jobs: { running: running.length, max, ids } };
+          // A shard of a set has the id of its set, and a number behind it.
+          const ids = new Set(running.filter((job) => job.owner === owner).map(({ id }) => id.split(".")[0]));
+          return { ...worker, jobs: { running: running.length, max, ids: [...ids] } };
         }),
         jobs,
         queue,
