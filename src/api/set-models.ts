@@ -2,11 +2,13 @@
 import { faulty, Problem } from "../contract/errors.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
 import type { Job } from "../contract/wire/job.ts";
+import type { Which } from "../contract/wire/prediction.ts";
 import type { SetModel, SetModelDetails } from "../contract/wire/model-set.ts";
 import { DatasetLost } from "../data/dataset.ts";
 import { DamagedFile } from "../data/files/disk.ts";
 import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.ts";
 import { metricColumn, SetIndex, type Listing } from "../sets/set-index.ts";
+import { NotStackable, stacked, type Stacked } from "../sets/stacked.ts";
 import { indexId, shardId, type EndedSet } from "../store/sets.ts";
 import { notFound } from "./plugins/problems.ts";
 import { noSuchJob } from "./routes/jobs.ts";
@@ -49,6 +51,29 @@ export async function useModel<T>(
   return await read().catch((error: unknown) => {
     throw error instanceof DamagedFile ? notEnded(job.status, "This model") : error;
   });
+}
+
+/**
+ * All models of a set that succeeded; null if the job is no set. `sha256`: that of the result.
+ * @throws Problem, DatasetLost
+ */
+export async function stackedModels(
+  { store, files }: Pick<Services, "store" | "files">,
+  owner: string,
+  id: string,
+  which: Which,
+): Promise<(Stacked & { readonly sha256: string }) | null> {
+  const [job, set] = await Promise.all([store.jobs.get(owner, id), store.sets.find(owner, id)]);
+  if (job === null || set === null) return null;
+  if (job.status !== "succeeded") throw notEnded(job.status, "The set");
+  if (which === "best") throw notFound("The best weights of a set are read model by model: /models/{number}/model.");
+  const shards = Array.from({ length: Math.ceil(set.models / set.shardModels) }, (_, number) => shardId(id, number));
+  try {
+    const all = await unlessLost(() => stacked(shards.map((shard) => files.results.pathOf(shard))));
+    return { ...all, sha256: job.result!.weights_sha256 };
+  } catch (error) {
+    throw error instanceof NotStackable ? new Problem("not_stackable", error.message) : error;
+  }
 }
 
 /** What models are sorted by; null: by their numbers. With `-` before it the largest come first. */

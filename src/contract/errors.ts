@@ -13,6 +13,7 @@ export const errors = {
   wrong_status: { status: 409, title: "Wrong status" },
   dataset_in_use: { status: 409, title: "Dataset in use" },
   weights_in_use: { status: 409, title: "Weights in use" },
+  not_stackable: { status: 409, title: "Models do not stack" },
   job_in_use: { status: 409, title: "Job in use" },
   idempotency_in_progress: { status: 409, title: "Idempotent request in progress" },
   too_large: { status: 413, title: "Too large" },

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { SetModel, SetModelDetails } from "../../src/contract/wire/model-set.ts";
 import { SetEnds } from "../../src/set-ends.ts";
+import { readHeader } from "../../src/engine/state/safetensors.ts";
 import { ended, sha256, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 
@@ -133,6 +134,27 @@ describe("a set some of whose models fail", () => {
     expect((await service.call("GET", `/v1/jobs/${id}/models/1/model`)).status).toBe(200);
     expect((await service.call("GET", `/v1/jobs/${id}/models/3`)).body.detail).toContain("has 3 models");
   });
+});
+
+test("the stacked file has all models that succeeded, if they have one shape", async () => {
+  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 2, batch_size: 4 } };
+  const { id } = await service.create(specFor(dataset, spec));
+  await until(id, ended);
+  const { tensors, metadata } = readHeader((await service.call("GET", `/v1/jobs/${id}/model`)).body as Buffer);
+  expect(tensors["0.weight"].shape).toEqual([3, 8, 2]);
+  expect(metadata.numbers).toBe("[0,1,2]");
+  const keys = ["a", "b", "c é"].map((store) => ({ store, fold: 0, seed: 0 }));
+  expect(JSON.parse(metadata.keys)).toEqual(keys);
+  const best = await service.call("GET", `/v1/jobs/${id}/model?which=best`);
+  expect([best.status, best.body.detail]).toEqual([404, expect.stringContaining("model by model")]);
+  const lines = Array.from({ length: 40 }, (_, i) => `${i % 2},${["red", "red", "red", "blue"][i % 4]},${i}`);
+  const colours = (await service.upload(["store,colour,y", ...lines].join("\n"))).id;
+  const unequal = { dataset: colours, target: "y", partition_by: "store" };
+  const other = await service.create(specFor(colours, { ...spec, data: unequal, loss: { type: "mse" } }));
+  await until(other.id, ended);
+  const refused = await service.call("GET", `/v1/jobs/${other.id}/model`);
+  expect([refused.status, refused.body.code]).toEqual([409, "not_stackable"]);
+  expect(refused.body.detail).toContain('the tensor "0.weight"');
 });
 
 describe("the list of models", () => {

@@ -168,6 +168,8 @@ function openSpec(largest: ResolvedSpec, given: Spec): ResolvedSpec {
   return {
     ...largest,
     data: { ...largest.data, where, partition_by, validation },
+    // Sizes that follow from the data follow from those of each model.
+    model: given.model as ResolvedSpec["model"],
     schedule: given.schedule,
     training: given.training as ResolvedSpec["training"],
   };
