@@ -33,6 +33,8 @@ export interface KernelExports {
   // src/engine/kernels/observe.kernel.as.ts
   readonly subtract_from: (after: number, before: number, count: number) => void;
   readonly silent_units: (address: number, rows: number, width: number, begin: number, end: number) => number;
+  // src/engine/kernels/pack-gather.kernel.as.ts
+  readonly pack_gather: (to: number, from: number, rows: number, count: number, width: number, step: number) => void;
   // src/engine/kernels/pack.kernel.as.ts
   readonly pack_matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bStep: number, bColumn: number, bias: number) => void;
   readonly pack_column_sums: (out: number, x: number, row: number, count: number, columns: number) => void;

@@ -9,6 +9,7 @@ export * from "./gathered.kernel.as";
 export * from "./gradient.kernel.as";
 export * from "./matmul.kernel.as";
 export * from "./observe.kernel.as";
+export * from "./pack-gather.kernel.as";
 export * from "./pack.kernel.as";
 export * from "./probe.kernel.as";
 export * from "./random.kernel.as";

@@ -3,70 +3,91 @@ import type { Kernels } from "../kernels/kernels.ts";
 import { size } from "../member/shape.ts";
 import type { Plan } from "../plan/model.ts";
 import { writeOrder } from "../step/batches.ts";
-import { targetStep } from "../training.ts";
+import { targetStep, type TrainingData } from "../training.ts";
 import { LANES } from "./face.ts";
 
 /** Rows of one of a job's arrays, and where they go in the pack's memory. */
 interface Column {
-  /** The bits of its elements, so that there is one kind of numbers here. */
-  readonly from: Int32Array;
-  /** Elements of a row, and from one row to the next. */
+  /** The address of the first row. */
+  readonly from: number;
+  /** Elements of a row, and bytes from one row to the next. */
   readonly width: number;
   readonly step: number;
-  /** The index in the pack's memory of the first element of the batch's first row. */
-  readonly first: number;
+  /** The address of the lane's element in the first of the batch. */
+  readonly to: number;
 }
 
-/** The batches of one lane: the rows of its own data in its own order. */
+/** An array with a row of `width` elements for each row of the data. */
+interface Rows {
+  readonly values: Float32Array | Int32Array;
+  readonly width: number;
+  readonly step: number;
+}
+
+/**
+ * The batches of one lane: the rows of its own data in its own order. The data and the order lie in
+ * the memory, so that a kernel can copy them.
+ */
 export class LaneBatches {
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #job: TrainingJob;
   readonly #columns: readonly Column[];
-  /** The rows of the data in the order of the present epoch. */
-  readonly #rows: Int32Array;
+  /** The address of the numbers of the rows in the order of the present epoch. */
+  readonly #rows: number;
 
-  /** `inputs`: the addresses of the inputs' buffers for one model. */
-  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, inputs: readonly number[], lane: number) {
+  /**
+   * `inputs`: the addresses of values for one model, the inputs first. `data`: that of `laneBytes`
+   * bytes for the lane.
+   */
+  constructor(
+    kernels: Kernels,
+    plan: Plan,
+    job: TrainingJob,
+    inputs: readonly number[],
+    { lane, data }: { readonly lane: number; readonly data: number },
+  ) {
     this.#kernels = kernels;
     this.#plan = plan;
     this.#job = job;
-    const { data } = job;
-    const column = (values: Float32Array | Int32Array, width: number, step: number, address: number): Column => ({
-      from: new Int32Array(values.buffer, values.byteOffset, values.length),
-      width,
-      step,
-      first: (address * LANES) / 4 + lane,
+    const places = [...inputs.slice(0, job.data.inputs.length), plan.addresses.targets];
+    let at = data;
+    this.#columns = arraysOf(job.data).map(({ values, width, step }, i) => {
+      const from = at;
+      at += values.byteLength;
+      // The bits are copied: there is one kind of numbers here.
+      kernels.i32.set(new Int32Array(values.buffer, values.byteOffset, values.length), from / 4);
+      return { from, width, step: step * 4, to: places[i] * LANES + lane * 4 };
     });
-    this.#columns = [
-      ...data.inputs.map(({ values, shape, step = size(shape) }, i) => column(values, size(shape), step, inputs[i])),
-      column(data.targets, plan.targetSize, targetStep(data), plan.addresses.targets),
-    ];
-    this.#rows = new Int32Array(data.trainRows.length);
+    this.#rows = at;
   }
 
   beginEpoch(epoch: number): void {
     const { trainRows } = this.#job.data;
+    const { i32 } = this.#kernels;
     const order = writeOrder(this.#kernels, this.#plan, this.#job, epoch);
-    for (let i = 0; i < order.length; i++) this.#rows[i] = trainRows[order[i]];
+    const first = this.#rows / 4;
+    for (let i = 0; i < order.length; i++) i32[first + i] = trainRows[order[i]];
   }
 
   /** Copies rows begin..end of the epoch to this lane of the batch. */
   gather(begin: number, end: number): void {
-    for (const column of this.#columns) gatherRows(this.#kernels.i32, column, this.#rows, begin, end);
+    const rows = this.#rows + begin * 4;
+    for (const { to, from, width, step } of this.#columns)
+      this.#kernels.pack_gather(to, from, rows, end - begin, width, step);
   }
 }
 
-function gatherRows(
-  to: Int32Array,
-  { from, width, step, first }: Column,
-  rows: Int32Array,
-  begin: number,
-  end: number,
-) {
-  let at = first;
-  for (let i = begin; i < end; i++) {
-    const row = rows[i] * step;
-    for (let j = row; j < row + width; j++, at += LANES) to[at] = from[j];
-  }
+/** The bytes of a job's data and of the order of its rows. */
+export function laneBytes({ data }: TrainingJob): number {
+  return arraysOf(data).reduce((sum, { values }) => sum + values.byteLength, data.trainRows.byteLength);
+}
+
+/** The inputs and the targets. */
+function arraysOf(data: TrainingData): Rows[] {
+  const { inputs, targets, targetShape } = data;
+  return [
+    ...inputs.map(({ values, shape, step = size(shape) }) => ({ values, width: size(shape), step })),
+    { values: targets, width: size(targetShape), step: targetStep(data) },
+  ];
 }

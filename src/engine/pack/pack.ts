@@ -14,10 +14,15 @@ import { bindObjective, lossOf } from "../step/objective.ts";
 import { Rates } from "../step/rates.ts";
 import { StepParts } from "../step/step.ts";
 import { Update } from "../step/update.ts";
-import { LaneBatches } from "./batches.ts";
+import { LaneBatches, laneBytes } from "./batches.ts";
 import { lanePlace, LANES, packKernels, type LanePlace } from "./face.ts";
 import { Lane } from "./lane.ts";
 import type { PackWork } from "./recorder.ts";
+
+/** The memory of a pack: that of its plan for each lane, and behind it the data of the jobs. */
+export function packBytes(plan: Plan, jobs: readonly TrainingJob[]): number {
+  return jobs.reduce((sum, job) => sum + laneBytes(job), plan.memoryBytes * LANES);
+}
 
 /*
  * The steps of a pack: those of step/step.ts, of up to 16 jobs at once, on one thread. Network,
@@ -44,7 +49,10 @@ export class Pack {
   /** What all jobs have in common: the step, and the optimizer's doubles. */
   readonly #progress: Progress = freshProgress();
 
-  /** The memory of one model is all zeros. The jobs may share a pack (shape.ts). */
+  /**
+   * The memory of one model is all zeros. The jobs may share a pack (shape.ts). The memory has
+   * `packBytes` bytes.
+   */
   constructor(kernels: Kernels, plan: Plan, jobs: readonly TrainingJob[], work: PackWork) {
     const [job] = jobs;
     this.#due = work.due;
@@ -71,7 +79,12 @@ export class Pack {
       const parts = isShared ? shared : new StepParts(kernels, plan, each, 0);
       return new Lane(kernels, plan, each, lane, { work, parts });
     });
-    this.#batches = jobs.map((each, lane) => new LaneBatches(kernels, plan, each, this.#network.values, lane));
+    let data = plan.memoryBytes * LANES;
+    this.#batches = jobs.map((each, lane) => {
+      const batches = new LaneBatches(kernels, plan, each, this.#network.values, { lane, data });
+      data += laneBytes(each);
+      return batches;
+    });
     for (const [lane, { training }] of jobs.entries()) {
       const [low, high] = seedHalves(training.seed);
       kernels.i32[this.#place.seedsLow / 4 + lane] = low;

@@ -1,4 +1,5 @@
 import { collectSoon } from "../crew/garbage.ts";
+import { sizeClass } from "../crew/memories.ts";
 import { planFor } from "../crew/load.ts";
 import type { TrainingJob } from "../job.ts";
 import { createMemory, instantiateKernels, kernelModule, zeroMemory, type Kernels } from "../kernels/kernels.ts";
@@ -7,7 +8,7 @@ import type { Plan } from "../plan/model.ts";
 import { freshProgress } from "../state/state.ts";
 import { LANES } from "./face.ts";
 import { crewOfOne } from "./lane.ts";
-import { Pack } from "./pack.ts";
+import { Pack, packBytes } from "./pack.ts";
 import { Recorder, type PackWork, type Trained } from "./recorder.ts";
 import { packKey, packs } from "./shape.ts";
 
@@ -87,7 +88,7 @@ function lanesThatPay({ parameterCount }: Plan, choice: KernelChoice): number {
 
 /** Trains up to 16 jobs of one plan in a pack. `packs` says of each that it can be packed. */
 export function* trainTogether(plan: Plan, jobs: readonly TrainingJob[], work: PackWork): Generator<void, Trained[]> {
-  const kernels = takeKernels(plan.memoryBytes, plan.memoryBytes * LANES, work.choice);
+  const kernels = takeKernels(plan.memoryBytes, packBytes(plan, jobs), work.choice);
   const pack = new Pack(kernels, plan, jobs, work);
   yield* pack.run();
   keepKernels(kernels, work.choice);
@@ -113,7 +114,7 @@ function takeKernels(zeros: number, bytes: number, choice: KernelChoice): Kernel
   const last = kept;
   kept = null;
   if (last?.choice !== choice || last.kernels.u8.length < bytes)
-    return instantiateKernels(kernelModule(), createMemory(bytes), choice);
+    return instantiateKernels(kernelModule(), createMemory(sizeClass(bytes)), choice);
   zeroMemory(last.kernels.memory, zeros);
   return last.kernels;
 }

@@ -42,7 +42,27 @@ const LONG = 256;
 const UPDATE_COST = 8;
 
 /** The gradient rows of thread `thread`, cut by cost, then into tiles. */
-export function gradientTiles(plan: Plan, thread: number): Tile[] {
+export function gradientTiles(plan: Plan, thread: number): readonly Tile[] {
+  return once(tilesOf, plan, thread, cutTiles);
+}
+
+/** What was cut for the threads of a plan: models of one plan may come by the thousand. */
+const tilesOf = new WeakMap<Plan, Map<number, readonly Tile[]>>();
+const blocksOf = new WeakMap<Plan, Map<number, readonly Block[]>>();
+
+function once<T>(
+  known: WeakMap<Plan, Map<number, readonly T[]>>,
+  plan: Plan,
+  thread: number,
+  cut: (plan: Plan, thread: number) => readonly T[],
+): readonly T[] {
+  const ofPlan = known.get(plan) ?? new Map<number, readonly T[]>();
+  const found = ofPlan.get(thread) ?? cut(plan, thread);
+  known.set(plan, ofPlan.set(thread, found));
+  return found;
+}
+
+function cutTiles(plan: Plan, thread: number): Tile[] {
   const costs = plan.parameters.map((p) => rowCost(p, plan.batchRows));
   const total = plan.parameters.reduce((sum, p, i) => sum + p.shape[0] * costs[i], 0);
   const from = (total * thread) / plan.threads;
@@ -81,8 +101,8 @@ function tiles(parameter: number, begin: number, end: number, rows: number): Til
  * The blocks of thread `thread` among the parameters that learn. Each thread has the same number of
  * blocks.
  */
-export function parameterBlocks(plan: Plan, thread: number): Block[] {
-  return blocksBetween(plan, share(plan.blocks, thread, plan.threads));
+export function parameterBlocks(plan: Plan, thread: number): readonly Block[] {
+  return once(blocksOf, plan, thread, () => blocksBetween(plan, share(plan.blocks, thread, plan.threads)));
 }
 
 /** Likewise of all weights, the frozen ones too. */
