@@ -12,7 +12,6 @@ const CLASSES = ["high", "low", "mid"];
 
 export interface SetTask {
   readonly table: PartitionedTable;
-  readonly directory: string;
   /** The number of the next shard. */
   readonly next: Int32Array;
   readonly kernels: KernelChoice;

@@ -17,10 +17,10 @@ const spec = Spec.parse({
   training: { epochs: 20, batch_size: 16 },
 });
 
-const { table, directory, next, kernels } = workerData as SetTask;
+const { table, next, kernels } = workerData as SetTask;
 const shape = { keys: SET_MODELS, folds: 1, seeds: 1 };
 
-async function train(): Promise<void> {
+async function train(directory: string): Promise<void> {
   for (;;) {
     const from = Atomics.add(next, 0, 1) * SHARD;
     if (from >= SET_MODELS) break;
@@ -30,5 +30,4 @@ async function train(): Promise<void> {
   parentPort!.postMessage(null);
 }
 
-parentPort!.on("message", () => void train());
-parentPort!.postMessage(null);
+parentPort!.on("message", (directory: string) => void train(directory));

@@ -32,8 +32,11 @@ import { ShardWriter, type KeptModel, type ModelEntry, type ModelError } from ".
 /** How long it trains before the event loop has a turn. */
 const TURN_MS = 10;
 
-/** Models that are encoded at a time, and the bytes that they may take together. */
-const CHUNK_MODELS = 64;
+/**
+ * Models that are encoded at a time, and the bytes that they may take together. Where keys have
+ * unequal numbers of rows, more of them at a time means more that are alike.
+ */
+const CHUNK_MODELS = 512;
 const CHUNK_BYTES = 2 ** 25;
 
 /** Plans that are kept for the models that follow. */
@@ -98,6 +101,7 @@ class ShardTraining {
   /** The rows of the last model. Those of another seed are the same. */
   #rows: { readonly key: number; readonly fold: number; readonly encoded: EncodedRows | ModelError } | null = null;
   #turnedAt = performance.now();
+  #ended = 0;
 
   constructor(shard: Shard, writer: ShardWriter, hooks: ShardHooks) {
     const { spec, table, inherited } = shard;
@@ -113,11 +117,16 @@ class ShardTraining {
     const { from, to } = this.#shard;
     for (let next = from; next < to;) {
       const chunk = await this.#prepareChunk(next);
+      this.#end(chunk.filter(({ work }) => work === null).length);
       await this.#trainChunk(chunk);
       await this.#writer.flush();
       next += chunk.length;
-      this.#hooks.ended(next - from);
     }
+  }
+
+  #end(models: number): void {
+    this.#ended += models;
+    this.#hooks.ended(this.#ended);
   }
 
   async #prepareChunk(first: number): Promise<Model[]> {
@@ -135,7 +144,12 @@ class ShardTraining {
 
   async #trainChunk(models: readonly Model[]): Promise<void> {
     const works = models.flatMap(({ work }) => work ?? []);
-    const pack = trainPack(works, { choice: this.#shard.kernels, onlyModels: true, due: () => this.#due() });
+    const pack = trainPack(works, {
+      choice: this.#shard.kernels,
+      onlyModels: true,
+      due: () => this.#due(),
+      ended: (models) => this.#end(models),
+    });
     let step = pack.next();
     for (; !step.done; step = pack.next()) await this.#turn();
     const trained = step.value;

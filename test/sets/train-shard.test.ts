@@ -216,7 +216,9 @@ test("a shard may be stopped at any turn, and the next one is not disturbed", as
   const spec = specOf({ data: y, training: { seeds: 20 } });
   const counts = { async turn() {}, ended: (models: number) => void ended.push(models) };
   const { paths } = await trainSet(path, spec, [], "wasm", counts);
-  expect(ended).toEqual([64, 100]);
+  expect(ended).toEqual(ended.toSorted((a, b) => a - b));
+  expect(ended.length).toBeGreaterThan(5);
+  expect(ended.at(-1)).toBe(100);
   const models = (await modelsIn(paths)).filter(({ entry }) => entry.seed === 19);
   expect(models).toHaveLength(5);
   await expectPlain(path, spec, models);

@@ -28,6 +28,8 @@ export interface PackWork {
   readonly onlyModels: boolean;
   /** Asked between steps. True: the thread must do something else before it goes on. */
   readonly due: () => boolean;
+  /** Told how many more jobs have ended. */
+  readonly ended?: (jobs: number) => void;
 }
 
 /** Keeps what a job tells that is trained on this very thread. */

@@ -48,6 +48,7 @@ export function* trainPack(jobs: readonly PackJob[], work: PackWork): Generator<
     const train = group.length < lanesThatPay(plan, work.choice) ? trainAlone : trainTogether;
     const trained = yield* train(plan, those, work);
     for (const [i, { number }] of group.entries()) results[number] = trained[i];
+    work.ended?.(group.length);
   }
   return results;
 }
