@@ -3,13 +3,14 @@ import type { z } from "zod";
 import type { Page } from "../contract/wire/common.ts";
 import type { Importance, Study, StudyEvent, StudyRequest, Trial } from "../contract/wire/study.ts";
 import { keyOf, type Idempotent } from "./again.ts";
-import { Calls, path } from "./calls.ts";
+import { path } from "./calls.ts";
 import type { PageQuery } from "./inputs.ts";
+import { SetCalls } from "./set-calls.ts";
 
 /** A study as a client may write it: whatever has a default may be left out. */
 export type StudyInput = z.input<typeof StudyRequest>;
 
-export class StudyCalls extends Calls {
+export class StudyCalls extends SetCalls {
   createStudy(study: StudyInput, options: Idempotent = {}): Promise<Study> {
     return this.send("/v1/studies", study, { headers: keyOf(options), again: true });
   }
