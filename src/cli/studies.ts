@@ -13,10 +13,10 @@ export async function submitStudy(
   file: string,
   options: { data?: string; watch?: boolean },
 ): Promise<Output> {
-  const asked = (await readDocument(file)) as StudyInput & { spec: { data?: object } };
+  const asked = (await readDocument(file)) as StudyInput & { spec?: { data?: object } };
   if (options.data !== undefined) {
     const { id } = await client.createDataset(await blobOf(options.data), { name: nameOf(options.data) });
-    asked.spec = { ...asked.spec, data: { ...asked.spec.data, dataset: id } };
+    asked.spec = { ...asked.spec, data: { ...asked.spec?.data, dataset: id } };
   }
   const study = await client.createStudy(asked);
   if (!options.watch) return { value: study, text: study.id };

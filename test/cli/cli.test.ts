@@ -211,6 +211,11 @@ test("a study is submitted, watched to its end, and says what is best", async ()
   expect(best.stdout).toMatch(/^trial\t\d\njob\tjob_\w{26}\nvalid_loss\t[\d.]+\n\/optimizer\/lr\t0\.0\d+\n$/);
   const json = JSON.parse((await rappel(["study", "watch", id, "--json"])).stdout);
   expect(json).toMatchObject({ id, status: "succeeded", best: { value: expect.any(Number) } });
+
+  const rows = join(directory, "rows.csv");
+  writeFileSync(rows, "a,b\n1,2\n3,4\n");
+  const empty = await rappel(["study", "submit", "-", "--data", rows], { input: "{}" });
+  expect([empty.code, empty.stderr]).toEqual([1, expect.stringMatching(/^\/space is required\.$/m)]);
 });
 
 test("a list continues after the page before", async () => {
