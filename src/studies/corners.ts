@@ -9,6 +9,8 @@ import { inside, place, sizeOf, type Parameter, type Placed } from "./space.ts";
 const DRAWS = 2000;
 /** A trial whose number no other has. */
 const STREAM = 2 ** 31;
+/** What a parameter that leads nowhere has for a value. */
+const LOST = Symbol("lost");
 
 export interface Corners {
   readonly trials: readonly Placed[];
@@ -18,19 +20,20 @@ export interface Corners {
 
 /** @param most how many trials to give at most */
 export function cornersOf(spec: unknown, parameters: readonly Parameter[], most: number): Corners {
-  const seen = new Set<string>();
+  // By pointer. The values of a choice are told apart by identity: as texts they may be long.
+  const seen = new Map<string, Set<unknown>>();
+  const isNew = (pointer: string, value: unknown) => {
+    const among = seen.get(pointer) ?? new Set();
+    seen.set(pointer, among);
+    return among.size < among.add(value).size;
+  };
   const trials: Placed[] = [];
   for (let i = 0; i < DRAWS && trials.length < most; i++) {
     const draws = new Draws(0, STREAM + i);
     const positions = parameters.map(({ domain }) => cornerOf(domain, draws.uniform(), i));
     const placed = place(spec, parameters, positions);
-    const shown = [
-      ...Object.entries(placed.values).map(([pointer, value]) => pointer + JSON.stringify(value)),
-      ...placed.lost,
-    ];
-    if (shown.every((each) => seen.has(each))) continue;
-    for (const each of shown) seen.add(each);
-    trials.push(placed);
+    const shown = [...Object.entries(placed.values), ...placed.lost.map((pointer) => [pointer, LOST] as const)];
+    if (shown.filter(([pointer, value]) => isNew(pointer, value)).length > 0) trials.push(placed);
   }
   const known = new Set(trials.flatMap(({ values, lost }) => [...Object.keys(values), ...lost]));
   return { trials, unset: parameters.map(({ pointer }) => pointer).filter((pointer) => !known.has(pointer)) };

@@ -104,19 +104,27 @@ export interface Placed {
   readonly lost: readonly string[];
 }
 
-/** Sets the parameters of a spec to the values at these positions. */
+/**
+ * Sets the parameters of a spec to the values at these positions. Neither the spec nor the values
+ * are copied, as they may be large: what is given shares them.
+ */
 export function place(spec: unknown, parameters: readonly Parameter[], positions: Positions): Placed {
-  const whole = { spec: structuredClone(spec) };
+  let placed = spec;
   const values: Record<string, unknown> = {};
   const lost: string[] = [];
   parameters.forEach(({ pointer, domain, when }, i) => {
-    const holds = Object.entries(when).every(([at, among]) => isAmong(valueIn(whole.spec, at), among));
+    const holds = Object.entries(when).every(([at, among]) => isAmong(valueIn(placed, at), among));
     if (!holds) return;
     const value = valueAt(domain, positions[i]);
-    if (setIn(whole, ["spec", ...tokensOf(pointer)], structuredClone(value))) values[pointer] = value;
-    else lost.push(pointer);
+    const next = withValue(placed, tokensOf(pointer), value);
+    if (next === undefined) {
+      lost.push(pointer);
+      return;
+    }
+    placed = next;
+    values[pointer] = value;
   });
-  return { spec: whole.spec, values, lost };
+  return { spec: placed, values, lost };
 }
 
 /** Sets the parameters of a spec to the values of a trial. */
@@ -125,11 +133,10 @@ export function withValues(
   parameters: readonly Parameter[],
   values: Readonly<Record<string, unknown>>,
 ): unknown {
-  const whole = { spec: structuredClone(spec) };
-  for (const { pointer } of parameters) {
-    if (Object.hasOwn(values, pointer)) setIn(whole, ["spec", ...tokensOf(pointer)], structuredClone(values[pointer]));
-  }
-  return whole.spec;
+  return parameters.reduce((placed, { pointer }) => {
+    if (!Object.hasOwn(values, pointer)) return placed;
+    return withValue(placed, tokensOf(pointer), values[pointer]) ?? placed;
+  }, spec);
 }
 
 function isAmong(value: unknown, among: readonly unknown[]): boolean {
@@ -142,17 +149,27 @@ export function valueIn(value: unknown, pointer: string): unknown {
 }
 
 function memberOf(value: unknown, token: string): unknown {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, token)) return undefined;
-  return (value as Record<string, unknown>)[token];
+  return has(value, token) ? (value as Record<string, unknown>)[token] : undefined;
 }
 
-/** Whether it could be set: what contains it must be there, and a list is not made longer. */
-function setIn(whole: unknown, path: readonly string[], value: unknown): boolean {
-  const holder = path.slice(0, -1).reduce<unknown>(memberOf, whole);
-  const last = path[path.length - 1];
-  if (typeof holder !== "object" || holder === null) return false;
-  if (Array.isArray(holder) && !Object.hasOwn(holder, last)) return false;
+function has(value: unknown, token: string): boolean {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, token)) return false;
+  return !(Array.isArray(value) && token === "length");
+}
+
+/**
+ * `whole` with another value at a path; only what contains that place is copied. Undefined if it
+ * cannot be set: what contains it must be there, and a list is not made longer.
+ */
+function withValue(whole: unknown, path: readonly string[], value: unknown): unknown {
+  if (path.length === 0) return value;
+  const [token, ...rest] = path;
+  if (typeof whole !== "object" || whole === null) return undefined;
+  if (Array.isArray(whole) && !has(whole, token)) return undefined;
+  const inner = withValue(memberOf(whole, token), rest, value);
+  if (inner === undefined) return undefined;
+  const copy = Array.isArray(whole) ? [...(whole as unknown[])] : { ...whole };
   // Not an assignment: `__proto__` is a name like others.
-  Object.defineProperty(holder, last, { value, enumerable: true, configurable: true, writable: true });
-  return true;
+  Object.defineProperty(copy, token, { value: inner, enumerable: true, configurable: true, writable: true });
+  return copy;
 }

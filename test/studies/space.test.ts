@@ -38,11 +38,21 @@ test("a value is set in an object or at a place that a list has, and nowhere els
   const set = (pointer: string) => place(spec, [choice(pointer, [9])], [0]);
   expect(set("/list/1").spec).toEqual({ ...spec, list: [1, 9] });
   expect(set("/a~1b/~0").spec).toEqual({ ...spec, "a/b": { "~": 9 } });
-  for (const pointer of ["/list/2", "/list/-", "/no/where", "/list/0/x"]) {
+  for (const pointer of ["/list/2", "/list/-", "/list/length", "/no/where", "/list/0/x"]) {
     expect(set(pointer)).toEqual({ spec, values: {}, lost: [pointer] });
   }
   expect(Object.keys(set("/__proto__").spec as object)).toContain("__proto__");
   expect(({} as Record<string, unknown>)[0]).toBeUndefined();
+});
+
+test("a large spec and large values are not copied for each trial", () => {
+  const [large, part] = [{ rows: [1, 2, 3] }, { layers: [{ out_features: 4 }] }];
+  const parameters = [choice("/model", [part]), choice("/model/layers/0/out_features", [8])];
+  const { spec, values } = place({ data: large, model: null }, parameters, [0, 0]);
+  expect(spec).toEqual({ data: large, model: { layers: [{ out_features: 8 }] } });
+  expect((spec as { data: object }).data).toBe(large);
+  expect(values["/model"]).toBe(part);
+  expect(part).toEqual({ layers: [{ out_features: 4 }] });
 });
 
 test("values and positions are each other's", () => {

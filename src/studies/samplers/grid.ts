@@ -57,7 +57,8 @@ function listed({ spec, parameters }: Study, points: number): Positions[] {
   for (let i = 0; i < all; i++) {
     const positions = positionsAt(i, parameters, steps);
     if (conditional) {
-      const key = JSON.stringify(place(spec, parameters, positions).values);
+      const { values } = place(spec, parameters, positions);
+      const key = parameters.map(({ pointer }, k) => (Object.hasOwn(values, pointer) ? positions[k] : "")).join();
       if (seen.has(key)) continue;
       seen.add(key);
     }
