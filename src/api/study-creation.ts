@@ -23,7 +23,7 @@ import { Pace } from "./pace.ts";
 import type { Services } from "./services.ts";
 
 /** How many specs are resolved when a study is posted. */
-const MOST_RESOLVED = 64;
+const MOST_RESOLVED = 128;
 
 export async function createStudy(
   services: Services,
@@ -34,7 +34,7 @@ export async function createStudy(
   const { owner } = request;
   const { value: asked, faults: misshapen } = check(StudyRequest, request.body, UNBOUNDED);
   if (misshapen !== null) throw faulty("invalid_spec", misshapen);
-  const faults: Fault[] = baseFaults(asked.spec);
+  const faults: Fault[] = baseFaults(asked);
   const parameters = parametersOf(asked.space, faults);
   const sound = faults.length === 0;
   const tried = new Tried(services, owner, resolveContext(services, reply), asked);

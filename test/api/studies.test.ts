@@ -251,6 +251,26 @@ test.each<[string, object, string[]]>([
     [expect.stringMatching(/^\/space\/~1optimizer\/choice\/1\/lr must be/) as unknown as string],
   ],
   [
+    "the last of many values",
+    { space: { "/optimizer/lr": { choice: [...Array.from({ length: 99 }, (_, i) => (i + 1) / 100), -1] } } },
+    [expect.stringMatching(/^\/space\/~1optimizer~1lr\/choice\/99 must be/) as unknown as string],
+  ],
+  [
+    "the length of a list",
+    { space: { "/model/layers/length": { int: [1, 2] } } },
+    [
+      "/space/~1model~1layers~1length points nowhere: what it lies in is not in the spec, or is a list without this place",
+    ],
+  ],
+  [
+    "a seed that is too large for the last job of a trial",
+    {
+      seeds: 3,
+      spec: specFor("ds_x", { training: { epochs: 3, batch_size: 4, seed: Number.MAX_SAFE_INTEGER - 1 } }),
+    },
+    ["/spec/training/seed plus /seeds − 1 must be at most 9007199254740991, not 9007199254740992"],
+  ],
+  [
     "an empty range",
     { space: { "/optimizer/lr": { uniform: [1, 1] } } },
     ["/space/~1optimizer~1lr/uniform must have a highest value above the lowest"],

@@ -48,7 +48,7 @@ export const studies: Routes = async (app, services) => {
         tags: ["studies"],
         operationId: "createStudy",
         summary: "Search for the best parameters of a spec",
-        description: `Its trials are jobs of the owner, whose limits and turns hold. The same study has the same trials and the same winner, whatever runs it. The specs of up to 64 trials are checked now. An owner may have ${MAX_STUDIES} studies. \`Location\` names the study.`,
+        description: `Its trials are jobs of the owner, whose limits and turns hold. The same study has the same trials and the same winner, whatever runs it. The specs of up to 128 trials are checked now. An owner may have ${MAX_STUDIES} studies. \`Location\` names the study.`,
         headers: idempotencyHeaders,
         body: StudyRequest,
         response: {

@@ -123,8 +123,13 @@ export function trialsOf({ trials, seeds }: StudyRequest, study: Study, faults: 
 }
 
 /** What a study leaves no room for in its spec. */
-export function baseFaults(spec: StudyRequest["spec"]): Fault[] {
+export function baseFaults({ spec, seeds }: Pick<StudyRequest, "spec" | "seeds">): Fault[] {
   const faults: Fault[] = [];
+  const last = Number(valueIn(spec, "/training/seed") ?? 0) + (seeds - 1);
+  if (last > Number.MAX_SAFE_INTEGER) {
+    const message = `plus /seeds − 1 must be at most ${Number.MAX_SAFE_INTEGER}, not ${last}`;
+    faults.push({ pointer: "/spec/training/seed", message });
+  }
   if ((valueIn(spec, "/training/pruning") ?? null) !== null) {
     faults.push({ pointer: "/spec/training/pruning", message: "must be left out: the study's pruner sets it" });
   }
