@@ -136,7 +136,11 @@ test("a worker sends the CSV of a prediction to the api", async () => {
   expect([files(directories.at(-1)!), files(directories[0])]).toEqual([[], [`${id}.result`]]);
   // Nobody else may send one, whatever key they have.
   const url = `${address}/internal/results/${id}?sha256=${"0".repeat(64)}`;
-  const sent = await fetch(url, { method: "PUT", headers: { authorization, "content-type": "text/csv" }, body: "x" });
+  const sent = await fetch(url, {
+    method: "PUT",
+    headers: { authorization, "content-type": "application/octet-stream" },
+    body: "x",
+  });
   expect(sent.status).toBe(401);
   await worker.stop();
 });
@@ -187,6 +191,25 @@ test("a ticket gives access to the file of its dataset, and to nothing else", as
     const answer = await get(hash, { ...admitted, ...headers });
     expect([answer.status, (await answer.arrayBuffer()).byteLength]).toEqual([200, file.length]);
   }
+});
+
+test("a worker sends the models of a set to the api", async () => {
+  const spec = {
+    data: { dataset: dataset.id, target: "target", partition_by: "pixel_0_2", validation: { folds: 2 } },
+    model: { layers: [{ type: "linear" }] },
+    loss: { type: "cross_entropy" },
+    optimizer: { type: "adam" },
+    training: { epochs: 1, batch_size: 16 },
+  };
+  const headers = { "content-type": "application/json" };
+  const { body } = await call("/v1/jobs", { method: "POST", headers, body: JSON.stringify(spec) });
+  const worker = await start("worker", { RAPPEL_API_URL: address });
+  expect((await untilEnded(`/v1/jobs/${body.id}`)).status).toBe("succeeded");
+  const files = (directory: string) =>
+    readdirSync(join(directory, "datasets")).filter((name) => name.startsWith(body.id));
+  expect(files(directories.at(-1)!)).toEqual([]);
+  expect(files(directories[0]).toSorted()).toEqual([`${body.id}.0.result`, `${body.id}.index.result`]);
+  await worker.stop();
 });
 
 test("columns that are damaged on the api's disk are made again before a worker gets them", async () => {

@@ -42,6 +42,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: "jobs", description: "Trainings: their life, progress and curves." },
         { name: "results", description: "Checkpoints and trained models." },
         { name: "sets", description: "Jobs that train many models of one spec." },
+        { name: "studies", description: "Searches over settings: trials, samplers, pruners." },
         { name: "catalogue", description: "What a spec can be made of." },
         { name: "operations", description: "The service as a whole." },
         { name: "health", description: "For orchestrators." },

@@ -22,7 +22,7 @@ const When = z
   .describe(
     "Conditions: the values that parts of the spec must have, by their JSON pointers. Each must point at a choice of the space, or into its values. Without them the parameter is always set.",
   );
-const bounds = (number: z.ZodNumber) => z.tuple([number, number]).describe("The lowest and the highest value.");
+const bounds = (number: z.ZodNumber) => z.array(number).length(2).describe("The lowest and the highest value.");
 
 export const Domain = z
   .union(
