@@ -217,10 +217,41 @@ test.each([
     "1000000",
   ],
   [{ training: { seeds: 2, epochs: 1, batch_size: 4 }, observe: { every_steps: 1 } }, "/observe", "one model"],
+  [
+    { training: { seed: Number.MAX_SAFE_INTEGER, seeds: 2, epochs: 1, batch_size: 4 } },
+    "/training/seeds",
+    "9007199254740991",
+  ],
 ])("told at POST: %j", async ({ data: changes = {}, ...rest }: Record<string, object>, pointer, message) => {
   const spec = specFor(dataset, { ...rest, data: { ...data, dataset, ...changes } });
   const { status, body } = await service.call("POST", "/v1/jobs", { body: spec });
   expect([status, body.errors]).toEqual([422, [{ pointer, message: expect.stringContaining(message) as string }]]);
+});
+
+test.each(["fold", "seed", "__proto__"])("no key of a model has a column %s", async (name) => {
+  const { id } = await service.upload([`${name},y`, "a,1", "a,2", "b,3", "b,4"].join("\n"));
+  const named = { dataset: id, target: "y", partition_by: name };
+  const { status, body } = await service.call("POST", "/v1/jobs", {
+    body: specFor(id, { data: named, loss: { type: "mse" } }),
+  });
+  expect([status, body.errors[0]]).toEqual([
+    422,
+    { pointer: "/data/partition_by", message: expect.stringContaining(name) as string },
+  ]);
+});
+
+test("folds of synthetic data make a set too", async () => {
+  const synthetic = { synthetic: { type: "spirals", rows: 31 }, target: "target" };
+  const validation = { folds: 2 };
+  const training = { epochs: 1, batch_size: 4 };
+  const { id } = await service.create(specFor("", { data: { ...synthetic, validation }, training }));
+  await until(id, ended);
+  const plain = await service.create(
+    specFor("", { data: { ...synthetic, validation: { ...validation, fold: 1 } }, training }),
+  );
+  const { result } = await until(plain.id, ended);
+  const model = await read<SetModelDetails>(`/v1/jobs/${id}/models/1`);
+  expect([model.weights_sha256, model.metrics]).toEqual([result!.weights_sha256, result!.metrics]);
 });
 
 test("a file of a shard that is damaged before the end is made again, later it is told", async () => {

@@ -12,7 +12,7 @@ import { faulty } from "../errors.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
 import { mebibytes, type Fault } from "./faults.ts";
 import { hashSpec } from "./identity.ts";
-import { foldsOf, modelsOf, type SetShape } from "./set-shape.ts";
+import { firstFold, foldsOf, modelsOf, type SetShape } from "./set-shape.ts";
 import type { Input } from "./tables.ts";
 
 /** How many models a set may have, and how many keys. */
@@ -23,6 +23,9 @@ export const MAX_KEYS = 100_000;
 const SHARD_MS = 500;
 const SHARD_BYTES = 16 * 2 ** 20;
 const SHARD_MODELS = 1024;
+
+/** In answers a key has its fold and its seed too. No request may have the last name. */
+const TAKEN_NAMES: readonly string[] = ["fold", "seed", "__proto__"];
 
 /** What a set of models is made of. */
 export interface NewSet {
@@ -61,7 +64,7 @@ function isPartitioned(data: Pick<DataSpec, "partition_by">): boolean {
 /** Faults of settings that sets cannot have. */
 export function setFaults(parts: Partial<Spec>): Fault[] {
   if (!isSet(parts)) return [];
-  const { data, init, observe, detectors } = parts;
+  const { data, init, observe, detectors, training } = parts;
   const faults: Fault[] = [];
   const refuse = (pointer: string, message: string) => faults.push({ pointer, message });
   if (init) refuse("/init", "is for a job with one model; a set begins each of its models anew");
@@ -69,6 +72,8 @@ export function setFaults(parts: Partial<Spec>): Fault[] {
   if (detectors?.diverging.policy === "rewind")
     refuse("/detectors/diverging/policy", 'may not be "rewind" for a set of models, whose checkpoints are not kept');
   if (data !== undefined) faults.push(...dataFaults(data));
+  if (training !== undefined && training.seed > Number.MAX_SAFE_INTEGER - (training.seeds - 1))
+    refuse("/training/seeds", `makes seeds above ${Number.MAX_SAFE_INTEGER}: begin with a smaller /training/seed`);
   return faults;
 }
 
@@ -84,6 +89,12 @@ function dataFaults(data: Spec["data"]): Fault[] {
     faults.push({ pointer: "/data/partition_by", message: "needs rows of a dataset, or inline ones" });
   if (isLanguage(data))
     faults.push({ pointer: "/data/text", message: "is for a job with one model, and this is a set of models" });
+  const taken = partitionColumns(data).find((name) => TAKEN_NAMES.includes(name));
+  if (taken !== undefined)
+    faults.push({
+      pointer: "/data/partition_by",
+      message: `names ${taken}, a name that the key of a model cannot have: upload the dataset with another one`,
+    });
   const both = partitionColumns(data).filter((name) => Object.hasOwn(data.where ?? {}, name));
   if (both.length > 0)
     faults.push({ pointer: "/data/partition_by", message: `names ${both[0]}, which has one value under data.where` });
@@ -146,11 +157,10 @@ function shapeOf(parts: Parts, { keys }: KeySizes, faults: Fault[]): SetShape | 
 
 /** The spec of the model with the most rows. */
 function largestModel<S extends Parts>({ data, training, ...rest }: S, { largest }: KeySizes): S {
-  const folds = data && foldsOf(data) > 1 ? { validation: { ...data.validation, fold: 0 } } : {};
   const key = data && isPartitioned(data) ? { where: { ...data.where, ...largest }, partition_by: null } : {};
   return {
     ...rest,
-    ...(data && { data: { ...data, ...folds, ...key } }),
+    ...(data && { data: { ...firstFold(data), ...key } }),
     ...(training && { training: { ...training, seeds: 1 } }),
   } as S;
 }

@@ -16,3 +16,8 @@ export function modelsOf({ keys, folds, seeds }: SetShape): number {
 export function foldsOf({ validation }: Pick<DataSpec, "validation">): number {
   return validation !== null && "folds" in validation && validation.fold === undefined ? validation.folds : 1;
 }
+
+/** The data of the first fold, where each fold has a model. */
+export function firstFold<D extends Pick<DataSpec, "validation">>(data: D): D {
+  return foldsOf(data) > 1 ? { ...data, validation: { ...data.validation, fold: 0 } } : data;
+}

@@ -25,6 +25,7 @@ import type { TargetKind } from "../../engine/training.ts";
 import { datasetIds } from "../facts.ts";
 import { faulty } from "../errors.ts";
 import type { Fault } from "./faults.ts";
+import { firstFold } from "./set-shape.ts";
 import type { Spec } from "../schema/spec.ts";
 import type { Dataset } from "../wire/dataset.ts";
 
@@ -67,7 +68,7 @@ export async function openInput(
   if (data.synthetic !== undefined) {
     // Without a loss it is not known what kind of target to generate.
     if (targets === null) return null;
-    const outline = outlineOf(data.synthetic, data, targets);
+    const outline = outlineOf(data.synthetic, firstFold(data), targets);
     if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
     const table = lazily({ synthetic: data.synthetic }, context);
     const measured: Input["measure"] = async (filled, _targets, takes, inherited) =>

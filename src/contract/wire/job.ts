@@ -65,8 +65,8 @@ export const SetCounts = z
     total: Count,
     ended: Count,
     succeeded: Count,
-    failed: Count.describe("Models that diverged, or whose rows do not fit the spec."),
-    skipped: Count.describe("Values of `partition_by` with fewer rows than `min_rows`."),
+    failed: Count.describe("Models that diverged."),
+    skipped: Count.describe("Models without enough rows (`min_rows`), or whose rows do not fit the spec."),
   })
   .meta({ id: "SetCounts", description: "How many models of a set have ended, and how." });
 export type SetCounts = z.infer<typeof SetCounts>;
