@@ -13,9 +13,10 @@ import { baseFaults, distinct, faultsOfTrial, parametersOf, studyOf, trialsOf } 
 import type { Spec } from "../contract/schema/spec.ts";
 import { StudyRequest } from "../contract/wire/study.ts";
 import { cornersOf } from "../studies/corners.ts";
+import { trialTextOf } from "../studies/plan.ts";
 import { withValues, type Parameter, type Placed } from "../studies/space.ts";
 import type { IdempotencyUse } from "../store/idempotency.ts";
-import { roomOf } from "../store/room.ts";
+import { roomOf, type Room } from "../store/room.ts";
 import type { CreatedStudy } from "../store/studies.ts";
 import { removeDataset } from "./datasets.ts";
 import { keepData, newJobId, resolveContext, type Kept } from "./job-creation.ts";
@@ -45,13 +46,23 @@ export async function createStudy(
     const study = studyOf(asked, parameters, first?.spec.training.epochs ?? null, faults);
     const trials = sound ? trialsOf(asked, study, faults) : 0;
     if (first === null || faults.length > 0) throw faulty("invalid_spec", faults);
-    await services.store.jobs.askRoom(owner, roomOf(first, 0));
+    // Of the trial that needs most: one that never has room would keep the study from its end.
+    await services.store.jobs.askRoom(owner, tried.room!);
     const { data, ids } = tried.data();
     const { epochs, direction } = study;
     const settings = { ...asked, spec: { ...asked.spec, data }, trials, epochs, direction };
     const id = `study_${await services.store.newUlid()}`;
     const firstJob = await newJobId(services.store);
-    created = await services.store.studies.create({ id, owner, settings, datasetIds: ids, firstJob, idempotency });
+    const trialText = trialTextOf(study);
+    created = await services.store.studies.create({
+      id,
+      owner,
+      settings,
+      datasetIds: ids,
+      firstJob,
+      trialText,
+      idempotency,
+    });
     return created;
   } finally {
     if (created?.outcome !== "created") await tried.giveUp();
@@ -67,6 +78,8 @@ class Tried {
   #kept: Kept | null = null;
   /** The first that has no faults. */
   first: Resolved | null = null;
+  /** What the job needs that needs most. */
+  room: Room | null = null;
 
   constructor(services: Services, owner: string, context: ResolveContext, asked: StudyRequest) {
     this.#services = services;
@@ -105,6 +118,8 @@ class Tried {
         return [{ pointer: "/spec", message, value: null }];
       }
       this.first ??= resolved;
+      const room = roomOf(resolved, 0);
+      if (this.room === null || room.bytes > this.room.bytes) this.room = room;
       this.#kept ??= await this.#keep(resolved);
       return [];
     } catch (error) {

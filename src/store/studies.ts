@@ -26,6 +26,8 @@ export interface NewStudy {
   readonly datasetIds: readonly string[];
   /** The id of the first trial's first job. */
   readonly firstJob: string;
+  /** The most bytes that the values, thresholds and rungs of a trial have as JSON. */
+  readonly trialText: number;
   readonly idempotency: IdempotencyUse | null;
 }
 
@@ -76,9 +78,13 @@ export interface StudyRecord extends Known {
   readonly prefix: number | null;
 }
 
-/** What a study's record and one of its trials may take in Redis, without what it is asked. */
+/**
+ * What a study's record, one of its trials and a hash of weights may take in Redis, without what
+ * the study is asked.
+ */
 const STUDY_BYTES = 2000;
 const TRIAL_BYTES = 1000;
+const HASH_BYTES = 67;
 
 export class Studies {
   readonly #database: Database;
@@ -96,10 +102,11 @@ export class Studies {
   }
 
   /** @throws OverLimit, NoRoom */
-  async create({ id, owner, settings, datasetIds, firstJob, idempotency }: NewStudy): Promise<CreatedStudy> {
+  async create({ id, owner, settings, datasetIds, firstJob, trialText, idempotency }: NewStudy): Promise<CreatedStudy> {
     const text = JSON.stringify(settings);
     const event = { type: "created", message: "Created.", data: null };
-    const bytes = STUDY_BYTES + 2 * text.length + settings.trials * TRIAL_BYTES;
+    const bytes =
+      STUDY_BYTES + 2 * text.length + settings.trials * (TRIAL_BYTES + trialText + settings.seeds * HASH_BYTES);
     const record = { settings: text, direction: settings.direction, first_job: firstJob };
     const [outcome, known] = await this.#database.run<[CreatedStudy["outcome"], string?]>(
       "create_study",

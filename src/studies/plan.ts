@@ -19,6 +19,25 @@ export function neededBy(study: Study, number: number): number {
   return round === 1 ? behind : Math.max(behind, number - (number % round));
 }
 
+/** The most characters of a number, and of a rung with two, as JSON. */
+const NUMBER_TEXT = 25;
+const RUNG_TEXT = 2 * NUMBER_TEXT + 20;
+
+/** The most bytes that the values of a trial have as JSON, with its thresholds and its rungs. */
+export function trialTextOf(study: Study): number {
+  const values = study.parameters.map(({ pointer, domain }) => {
+    const texts = domain.kind === "choice" ? domain.values.map(bytesOf) : [NUMBER_TEXT];
+    return bytesOf(pointer) + 2 + texts.reduce((a, b) => Math.max(a, b));
+  });
+  // The first trial has as many rungs as any.
+  const rungs = pruners[study.pruner.type].rungs(study.pruner, study, 0, []).length;
+  return values.reduce((a, b) => a + b, 0) + 2 * rungs * RUNG_TEXT;
+}
+
+function bytesOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
 /**
  * @param ended the first trials, at least those that it needs; the others are not looked at
  * @param values of the trials before it

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { apiKey } from "../../src/secrets.ts";
 import type { OwnerLimits } from "../../src/store/store.ts";
+import { keys } from "../../src/store/keys.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -54,6 +55,29 @@ test("an owner at the limit of the store is asked to wait; a job that can never 
   await limit({ checkpoint_bytes: need - 1 });
   const never = await post(spec);
   expect([never.status, never.body.code]).toEqual([413, "too_large"]);
+});
+
+test("a study is refused if one of its trials can never fit", async () => {
+  const spec = specFor((await service.upload(csv, bob)).id);
+  const width = "/model/layers/0/out_features";
+  const search = (...choice: number[]) =>
+    service.call("POST", "/v1/studies", { body: { spec, space: { [width]: { choice } }, trials: 2 }, headers: bob });
+  const used = Number(await redisUsage("bob"));
+  await limit({ checkpoint_bytes: used + 3 * 2 ** 20 });
+  expect((await search(4, 8)).status).toBe(201);
+  const never = await search(4, 50_000);
+  expect([never.status, never.body.code]).toEqual([413, "too_large"]);
+});
+
+test("a study has room for the values of all its trials", async () => {
+  const spec = specFor((await service.upload(csv, bob)).id);
+  const layers = (type: string) => [...Array.from({ length: 100 }, () => ({ type })), { type: "linear" }];
+  const space = { "/model/layers": { choice: [layers("tanh"), layers("relu")] } };
+  const body = { spec, space, trials: 100, parallel: 1 };
+  const { status, body: study } = await service.call("POST", "/v1/studies", { body, headers: bob });
+  expect(status).toBe(201);
+  const reserved = await service.redis.client().hget(keys.study("bob", study.id), "reserved");
+  expect(Number(reserved)).toBeGreaterThan(100 * JSON.stringify(layers("tanh")).length);
 });
 
 async function redisUsage(owner: string): Promise<string | null> {

@@ -1,7 +1,7 @@
 /** The thresholds that pruners set, the ranking of trials, and the importance of parameters. */
 import { describe, expect, test } from "vitest";
 import { importances } from "../../src/studies/importance.ts";
-import { planTrial } from "../../src/studies/plan.ts";
+import { planTrial, trialTextOf } from "../../src/studies/plan.ts";
 import { pruners } from "../../src/studies/pruners/registry.generated.ts";
 import { bestOf, ranked } from "../../src/studies/ranking.ts";
 import type { EndedTrial } from "../../src/studies/study.ts";
@@ -26,6 +26,23 @@ function rungsOf(pruner: { type: string } & Record<string, unknown>, trials: End
     trials.map(({ values }) => values),
   ).rungs;
 }
+
+test.each(["none", "median", "asha", "hyperband"])("the text of a trial under %s is known before", (type) => {
+  const parameters = [choice("/ä", ["é".repeat(400), "b"]), uniform("/b", -1e-300, 1e-300)];
+  const study = studyOf({ parameters, pruner: { type }, epochs: 100, parallel: 30 });
+  const least = -1.234567890123456e-300;
+  const lengths = Array.from({ length: 30 }, (_, i) => {
+    const { values, rungs } = planTrial(study, i, [], []);
+    const full = rungs.map(({ epoch }) => ({ epoch, value: least }));
+    return (
+      Buffer.byteLength(JSON.stringify({ ...values, "/b": least })) +
+      2 * full.map((rung) => JSON.stringify(rung)).join().length
+    );
+  });
+  const most = lengths.reduce((a, b) => Math.max(a, b));
+  expect(most).toBeLessThanOrEqual(trialTextOf(study));
+  expect(most).toBeGreaterThan(trialTextOf(study) / 2);
+});
 
 test("without a pruner there are no rungs", () => {
   expect(rungsOf({ type: "none" }, curves([1, 2]))).toEqual([]);
