@@ -15,12 +15,14 @@ export interface Distribution {
  * array is sorted afterwards. @param values at least one
  */
 export function distributionOf(values: Float64Array): Distribution {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  // Squares of huge values have no number. A power of two as the unit changes no other bits.
+  const unit = values.some((value) => Math.abs(value) > 2 ** 400) ? 2 ** 600 : 1;
+  const mean = values.reduce((sum, value) => sum + value / unit, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value / unit - mean) ** 2, 0);
   values.sort();
   return {
-    mean,
-    std: Math.sqrt(squares / values.length),
+    mean: mean * unit,
+    std: Math.sqrt(squares / values.length) * unit,
     min: values[0],
     p10: quantile(values, 0.1),
     p50: quantile(values, 0.5),

@@ -150,3 +150,8 @@ test("quantiles lie between the values, as numpy's", () => {
   });
   expect(distributionOf(Float64Array.of(7))).toEqual({ mean: 7, std: 0, min: 7, p10: 7, p50: 7, p90: 7, max: 7 });
 });
+
+test("huge values have a deviation too", () => {
+  expect(distributionOf(Float64Array.of(0, 2e253))).toMatchObject({ mean: 1e253, std: 1e253 });
+  expect(distributionOf(Float64Array.of(1e308, 1e308, 1e308))).toMatchObject({ mean: 1e308, std: 0 });
+});
