@@ -82,10 +82,13 @@ export class SetEnds {
   async #endSome(): Promise<void> {
     const { store, isSafe } = this.#options;
     if (!(await isSafe())) return;
+    // A set that cannot be ended now must not keep others from their ends.
+    const errors: unknown[] = [];
     for (const set of await store.sets.concluding(MOST)) {
       if (this.#closing.signal.aborted) return;
-      await this.#end(set);
+      await this.#end(set).catch((error: unknown) => errors.push(error));
     }
+    if (errors.length > 0) throw errors[0];
   }
 
   async #end(set: EndedSet): Promise<void> {

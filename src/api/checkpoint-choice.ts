@@ -11,9 +11,10 @@ type Head = NonNullable<Awaited<ReturnType<Store["jobs"]["checkpointHead"]>>>;
 export async function chosenCheckpoint(
   store: Store,
   owner: string,
-  { id, result, progress }: Pick<Job, "id" | "result" | "progress">,
+  { id, result, progress, models }: Pick<Job, "id" | "result" | "progress" | "models">,
   step: number | "final" | "best",
 ): Promise<Head | { fault: string }> {
+  if (models !== null) return { fault: "means a checkpoint, and a set of models keeps none" };
   // The best weights so far are in every checkpoint.
   const meant = { final: result?.steps, best: progress.last_checkpoint_step };
   const wanted = typeof step === "number" ? step : (meant[step] ?? null);

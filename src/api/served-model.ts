@@ -7,11 +7,16 @@ import type { Store } from "../store/store.ts";
 import { notFound } from "./plugins/problems.ts";
 import { noSuchJob } from "./routes/jobs.ts";
 
+/** What is asked of a set that only a job with one model has. */
+export function notOneModel(): Problem {
+  return notFound("This job is a set of models: read /models of it. The plain job of one model has this.");
+}
+
 /** @throws Problem unless the job has succeeded */
 export async function succeeded(store: Store, owner: string, id: string): Promise<Job> {
   const found = await store.jobs.get(owner, id);
   if (found === null) throw noSuchJob();
-  if (found.models !== null) throw notFound("This job is a set of models: read /models of it.");
+  if (found.models !== null) throw notOneModel();
   assertSucceeded(found.status);
   return found;
 }

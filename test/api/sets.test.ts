@@ -200,8 +200,13 @@ test("a set is no job with one model", async () => {
   const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 2, batch_size: 4 } };
   const { id } = await service.create(specFor(dataset, spec));
   await until(id, ended);
-  for (const path of ["model/description", "evaluation?split=valid"])
+  for (const path of ["model/description", "evaluation?split=valid", "batches", "diagnosis"])
     expect((await service.call("GET", `/v1/jobs/${id}/${path}`)).body.detail).toContain("/models");
+  const fork = await service.call("POST", `/v1/jobs/${id}/fork`, { body: { step: "final" } });
+  expect([fork.status, fork.body.detail]).toEqual([422, expect.stringContaining("a set of models keeps none")]);
+  const inheriting = specFor(dataset, { data: { ...data, dataset, encoders: { job: id } } });
+  const refused = await service.call("POST", "/v1/jobs", { body: inheriting });
+  expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, "/data/encoders"]);
   const plain = await service.create(specFor(dataset, { data: { ...data, dataset } }));
   expect((await service.call("GET", `/v1/jobs/${plain.id}/models`)).body.detail).toContain("one model");
   expect((await read<Job>(`/v1/jobs/${plain.id}`)).models).toBeNull();

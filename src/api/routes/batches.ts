@@ -3,12 +3,14 @@ import type { TablePath } from "../../data/beside.ts";
 import { MAX_PAGE_ROWS, type Batch } from "../../data/encode/batch-order.ts";
 import { batchesOf } from "../../data/encode/encoding-cache.ts";
 import { Problem } from "../../contract/errors.ts";
+import { isSet } from "../../contract/resolve/model-set.ts";
 import { Batches } from "../../contract/wire/batches.ts";
 import { JobId } from "../../contract/wire/common.ts";
 import { readTable } from "../datasets.ts";
 import { sendLongJson } from "../json.ts";
 import { numberCursor, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";
+import { notOneModel } from "../served-model.ts";
 import type { Routes } from "../services.ts";
 import { noSuchJob } from "./jobs.ts";
 
@@ -40,6 +42,7 @@ export const batches: Routes = async (app, { store, files }) => {
       const { owner, params, query } = request;
       const source = await store.jobs.trainedOn(owner, params.id);
       if (source === null) throw noSuchJob();
+      if (isSet(source.spec)) throw notOneModel();
       const { data, training } = source.spec;
       const { epochs } = training;
       if (query.epoch >= epochs)

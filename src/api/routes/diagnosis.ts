@@ -4,6 +4,7 @@ import { JobId } from "../../contract/wire/common.ts";
 import { sendJsonTagged } from "../etag.ts";
 import { json, notModified, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
+import { notOneModel } from "../served-model.ts";
 import { noSuchJob } from "./jobs.ts";
 
 export const diagnosis: Routes = async (app, { store }) => {
@@ -20,7 +21,12 @@ export const diagnosis: Routes = async (app, { store }) => {
       },
     },
     async (request, reply) => {
-      const found = await store.jobs.diagnosis(request.owner, request.params.id);
+      const { owner, params } = request;
+      const [found, set] = await Promise.all([
+        store.jobs.diagnosis(owner, params.id),
+        store.sets.find(owner, params.id),
+      ]);
+      if (set !== null) throw notOneModel();
       if (found === null) throw noSuchJob();
       return sendJsonTagged(request, reply, found);
     },

@@ -14,6 +14,7 @@ import { describedEncoding } from "../../data/encode/described.ts";
 import { fit } from "../../data/encode/encoding-cache.ts";
 import { thisProcess, type Caller } from "../../data/pool.ts";
 import type { ModelDescription } from "../wire/model.ts";
+import { isSet } from "./model-set.ts";
 import { presentSpec } from "./present.ts";
 import { quoted, quotedFirst } from "../../data/encode/check.ts";
 import type { Encoding, Inherited } from "../../data/encode/encoding.ts";
@@ -113,6 +114,11 @@ export async function inheritanceOf(
   const found = await find(job);
   if (found === null) {
     faults.push({ pointer, message: `names ${job}, which does not exist` });
+    return null;
+  }
+  if (isSet(found.spec)) {
+    const message = `names ${job}, a set of models, which have each their own encoders: name the plain job of one`;
+    faults.push({ pointer, message });
     return null;
   }
   const source = { ...found, spec: presentSpec(found.spec) };
