@@ -1,6 +1,8 @@
 // Sets of models in the record (src/store/sets.ts, lua/shared/set.lua).
 import { describe, expect, test } from "vitest";
 import type { JobResult } from "../../src/contract/wire/job.ts";
+import { collect } from "../../src/store/archive/collect.ts";
+import { Database } from "../../src/store/database.ts";
 import { keys } from "../../src/store/keys.ts";
 import { OPEN_SHARDS } from "../../src/store/room-numbers.ts";
 import type { Lease } from "../../src/store/lease.ts";
@@ -239,4 +241,12 @@ test("shards are in no list and in no count of their owner's jobs", async () => 
   expect(await redis.hgetall(keys.statuses)).toEqual({ running: "1", queued: "1" });
   await end(lease);
   expect(await redis.hgetall(keys.ends)).toEqual({});
+});
+
+test("a set stays out of the archive, also if all ended jobs are looked at", async () => {
+  const id = await postSet(1);
+  await endAll();
+  expect(await conclude(id)).toBe(true);
+  expect(await redis.zscore(keys.unarchived, keys.job(OWNER, id))).toBeNull();
+  expect(await collect(new Database(redis), keys.job(OWNER, id))).toBe("done");
 });

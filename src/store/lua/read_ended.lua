@@ -13,7 +13,9 @@ Returns 'done' if there is nothing to archive, 'later' if messages to the job's 
 local MOST = { events = 300, rows = 2, metrics = 500 }
 
 local status = get('status')
-if not status or not ended[status] or get('archived') or get('model_job') then return 'done' end
+if not status or not ended[status] or get('archived') then return 'done' end
+-- The results of predictions and of sets are files.
+if get('model_job') or get('shards') then return 'done' end
 if redis.call('EXISTS', job .. ':messages') == 1 then return 'later' end
 
 local chunks = {}
