@@ -15,7 +15,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startProcess, type WorkerProcess } from "../worker/support.ts";
 import { assertDescribed, isValid, type Answer } from "./described.ts";
 import { Requests, type Asked } from "./requests.ts";
-import { startService, type Service } from "./service.ts";
+import type { SetEnds } from "../../src/set-ends.ts";
+import { openSetEnds, startService, type Service } from "./service.ts";
 
 const COUNT = 20_000;
 const AT_ONCE = 16;
@@ -39,9 +40,11 @@ function seedOfCommit(): number {
 
 let service: Service;
 let worker: WorkerProcess;
+let setEnds: SetEnds;
 const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE + 1 });
 beforeAll(async () => {
   service = await startService();
+  setEnds = openSetEnds(service);
   worker = await startProcess({
     REDIS_URL: service.redis.url,
     DATA_DIR: service.directory,
@@ -52,6 +55,7 @@ afterAll(async () => {
   agent.destroy();
   worker.kill("SIGKILL");
   await worker.exited;
+  await setEnds.close();
   await service.stop();
 });
 

@@ -33,7 +33,6 @@ export interface Service {
   readonly queue: WakeUps;
   readonly files: DatasetFiles;
   readonly news: News;
-  readonly setEnds: SetEnds;
   readonly redis: TestRedis;
   /** Where the datasets are. */
   readonly directory: string;
@@ -86,7 +85,6 @@ export async function startService(
     log,
   });
   await app.listen({ port: 0 });
-  const setEnds = new SetEnds({ store, files, queue, news, log, isSafe: async () => true });
 
   const call: Service["call"] = async (method, url, { body, headers = {} } = {}) => {
     const agent = request(app.server);
@@ -107,7 +105,6 @@ export async function startService(
     queue,
     files,
     news,
-    setEnds,
     redis,
     directory,
     call,
@@ -121,13 +118,18 @@ export async function startService(
       created(await call("POST", "/v1/datasets", { body: csv, headers: { "content-type": "text/csv", ...headers } })),
     create: async (spec, headers) => created(await call("POST", "/v1/jobs", { body: spec as object, headers })),
     async stop() {
-      await Promise.all([app.close(), predictor.close(), setEnds.close()]);
+      await Promise.all([app.close(), predictor.close()]);
       await queue.close();
       news.close();
       await redis.stop();
       rmSync(directory, { recursive: true });
     },
   };
+}
+
+/** Ends the sets of models of a service. The caller closes it. */
+export function openSetEnds(service: Service): SetEnds {
+  return new SetEnds({ ...service, log: pino({ level: "silent" }), isSafe: async () => true });
 }
 
 /** 20 rows: two numbers, a colour, a class, a price. */

@@ -1,18 +1,18 @@
 /** A set of models: each is the model that the plain job makes. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { SetModel, SetModelDetails } from "../../src/contract/wire/model-set.ts";
-import { SetEnds } from "../../src/set-ends.ts";
+import type { SetEnds } from "../../src/set-ends.ts";
 import { readHeader } from "../../src/engine/state/safetensors.ts";
 import { ended, sha256, startProcess, type WorkerProcess } from "../worker/support.ts";
-import { specFor, startService, type Service } from "./service.ts";
+import { openSetEnds, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
 let worker: WorkerProcess;
 let dataset: string;
+let setEnds: SetEnds;
 
 /** Stores of 5 to 40 rows, one of which has no name. */
 const rows = Array.from({ length: 200 }, (_, i) => [
@@ -26,6 +26,7 @@ const csv = [["store", "open", "x", "z", "label"], ...rows].map((row) => row.joi
 
 beforeAll(async () => {
   service = await startService();
+  setEnds = openSetEnds(service);
   worker = await startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
   dataset = (await service.upload(csv)).id;
 });
@@ -33,6 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   worker.kill("SIGKILL");
   await worker.exited;
+  await setEnds.close();
   await service.stop();
 });
 
@@ -260,7 +262,7 @@ test("folds of synthetic data make a set too", async () => {
 });
 
 test("a file of a shard that is damaged before the end is made again, later it is told", async () => {
-  await service.setEnds.close();
+  await setEnds.close();
   const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 2, batch_size: 4 } };
   const { id } = await service.create(specFor(dataset, spec));
   await until(id, (job) => job.models!.ended === job.models!.total);
@@ -270,9 +272,9 @@ test("a file of a shard that is damaged before the end is made again, later it i
     path,
     bytes.map((byte, at) => (at === 100 ? byte ^ 1 : byte)),
   );
-  const ends = new SetEnds({ ...service, log: pino({ level: "silent" }), isSafe: async () => true });
+  setEnds = openSetEnds(service);
   expect(await until(id, ended)).toMatchObject({ status: "succeeded", models: { ended: 3, succeeded: 3 } });
-  await ends.close();
+  await setEnds.close();
   expect(readFileSync(path)).toEqual(bytes);
   rmSync(path);
   const lost = await service.call("GET", `/v1/jobs/${id}/models/0`);

@@ -78,7 +78,7 @@ test("what a run in a lane tells meters and traces reaches those of the main thr
 
 test("a lane whose thread ends loses its job, and another run takes it", async () => {
   const lane = openLane();
-  const run = runIn(lane, await claimed(longSpec(10)));
+  const run = runIn(lane, await claimed(longSpec(20)));
   const lost = expect(run.execute()).rejects.toThrow("the thread is killed");
   await place.until(run.lease.jobId, (job) => job.progress.step > 0);
   run.abandon(new Error("the thread is killed"));
