@@ -17,7 +17,7 @@ import type { Services } from "./services.ts";
 const AGAIN = "Post the job again: it makes the same models.";
 
 /** @throws Problem unless there is such a set */
-export async function setOf({ store }: Pick<Services, "store">, owner: string, id: string): Promise<[Job, EndedSet]> {
+async function setOf({ store }: Pick<Services, "store">, owner: string, id: string): Promise<[Job, EndedSet]> {
   const [job, set] = await Promise.all([store.jobs.get(owner, id), store.sets.find(owner, id)]);
   if (job === null) throw noSuchJob();
   if (set === null)
@@ -122,12 +122,12 @@ async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
   }
 }
 
-export function notEnded(status: Job["status"], what: string): Problem {
+function notEnded(status: Job["status"], what: string): Problem {
   const detail = `${what} has not ended; the job is ${status}.`;
   return new Problem("wrong_status", detail, { current_status: status });
 }
 
-export function toSetModel({ key, fold, seed, ...entry }: ModelEntry): SetModel {
+function toSetModel({ key, fold, seed, ...entry }: ModelEntry): SetModel {
   const { number, status, rows, steps, metrics, weights_sha256, error } = entry;
   return { number, key: { ...key, fold, seed }, status, rows, steps, metrics, weights_sha256, error };
 }

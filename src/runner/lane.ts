@@ -28,7 +28,7 @@ import type { Taken } from "../store/taken.ts";
 import type { HeldJobs } from "./held-jobs.ts";
 import { SMALL_MS, type Ended, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
 import { answerOf, type Question, type Questions } from "./questions.ts";
-import { partitionedTable } from "./tables.ts";
+import type { SetTables } from "./set-tables.ts";
 import { readFrom, type ReadData, type Sources } from "./prepare.ts";
 import type { RunEnd, Running } from "./running.ts";
 import { Standstill } from "./standstill.ts";
@@ -50,6 +50,7 @@ export function isSmall({ hold, alone, workMs, memoryBytes }: Taken): boolean {
 }
 
 export interface LaneOptions extends Sources {
+  tables: SetTables;
   redisUrl: string;
   leaseMs: number;
   threads: Threads;
@@ -128,9 +129,9 @@ export class Lane {
   async #find({ what, ask }: Question): Promise<Questions[Question["what"]]["answer"]> {
     const life = { gone: this.#closed.signal, log: this.options.log };
     if (what === "data") return await this.#read(ask.owner, ask.wanted, life);
-    const { files, cache } = this.options;
+    const { files, cache, tables } = this.options;
     if (what === "shard") {
-      const table = await partitionedTable(ask.owner, ask.wanted, this.options, life);
+      const table = await tables.get(ask.owner, ask.wanted, life);
       return { table, path: files.results.begin(ask.id).path };
     }
     await (cache === null ? files.results.keep(ask) : cache.send(ask));

@@ -6,20 +6,25 @@
 import { dropKept } from "../engine/crew/memories.ts";
 import { IDLE_MS } from "../engine/crew/pool.ts";
 import type { Lane } from "./lane.ts";
+import type { Sources } from "./prepare.ts";
+import { SetTables } from "./set-tables.ts";
 
 export class IdleLanes {
-  readonly #start: () => Lane;
+  readonly #start: (tables: SetTables) => Lane;
+  readonly #tables: SetTables;
   /** The one that has been idle for the longest time comes first. */
   #idle: { readonly lane: Lane; readonly since: number }[] = [];
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(start: () => Lane) {
+  /** @param start starts a lane; all lanes share the tables */
+  constructor(sources: Sources, start: (tables: SetTables) => Lane) {
     this.#start = start;
+    this.#tables = new SetTables(sources);
   }
 
   /** An idle lane, or a new one. */
   take(): Lane {
-    return this.#idle.pop()?.lane ?? this.#start();
+    return this.#idle.pop()?.lane ?? this.#start(this.#tables);
   }
 
   /** Takes back a lane whose jobs have ended. */
@@ -34,6 +39,7 @@ export class IdleLanes {
    */
   async giveUpMemory(): Promise<void> {
     dropKept();
+    this.#tables.drop();
     await this.endIdle();
   }
 

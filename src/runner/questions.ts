@@ -6,7 +6,7 @@ import { isShortage, MemoryShortage } from "../engine/crew/shortage.ts";
 import type { PartitionedTable } from "../data/encode/partitioned-table.ts";
 import { JobFailure } from "./failures.ts";
 import type { WantedData } from "./prepare.ts";
-import type { WantedTable } from "./tables.ts";
+import type { WantedTable } from "./set-tables.ts";
 
 export interface Questions {
   /** The data of a job. */

@@ -29,8 +29,8 @@ interface Trained {
  */
 export async function summarize(paths: readonly string[], indexPath: string): Promise<SetResult> {
   const trained = await writeIndex(paths, indexPath);
-  const sizes = await Promise.all([...paths, indexPath].map(async (path) => (await stat(path)).size));
-  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  let bytes = 0;
+  for (const path of [...paths, indexPath]) bytes += (await stat(path)).size;
   return { ...trained, bytes, ...(await resultOf(indexPath)) };
 }
 

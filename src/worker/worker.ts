@@ -39,9 +39,7 @@ const BEATS_PER_LEASE = 4;
 const REFILL_MS = 15;
 /** How long it may take to give back jobs that did not stop in time. */
 const DROP_MS = 500;
-/**
- * How long BullMQ waits before it asks again for wake-ups when Redis was away. Its default is 15 s.
- */
+/** How long BullMQ waits before it asks again when Redis was away. Its default is 15 s. */
 const RECONNECT_MS = 500;
 /**
  * BullMQ reports each failure, but not that it works again. After so long without a failure it
@@ -81,7 +79,8 @@ export class TrainingWorker {
     this.#options = options;
     this.#deliveries = new Retry("delivery", options.log);
     this.#threads = new Threads(options.threads);
-    this.#idleLanes = new IdleLanes(() => new Lane({ ...options, threads: this.#threads, runs: this.#count }));
+    const shared = { threads: this.#threads, runs: this.#count };
+    this.#idleLanes = new IdleLanes(options, (tables) => new Lane({ ...options, ...shared, tables }));
     this.#worker = new Worker<WakeUp>(queue.name, (wakeUp, token) => this.#process(wakeUp, token!), {
       connection: options.redis,
       prefix: queue.prefix,

@@ -1,5 +1,5 @@
 /** A set of models: each is the model that the plain job makes. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
@@ -281,4 +281,26 @@ test("a file of a shard that is damaged before the end is made again, later it i
   expect([lost.status, lost.body.detail]).toEqual([503, expect.stringContaining("missing")]);
   expect((await service.call("DELETE", `/v1/jobs/${id}`)).status).toBe(204);
   expect(readdirSync(service.directory).filter((name) => name.startsWith(id))).toEqual([]);
+});
+
+test("a set that cannot be ended keeps no other from its end", async () => {
+  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 1, batch_size: 4 } };
+  await setEnds.close();
+  const post = async () => (await service.create(specFor(dataset, spec))).id;
+  const [first, second] = [await post(), await post()];
+  for (const id of [first, second]) await until(id, (job) => job.models!.ended === job.models!.total);
+  // A directory of this name is in the way of the file.
+  const way = join(service.directory, `${first}.index.result`);
+  mkdirSync(way);
+  setEnds = openSetEnds(service);
+  expect((await until(second, ended)).status).toBe("succeeded");
+  expect((await read<Job>(`/v1/jobs/${first}`)).status).toBe("running");
+  rmSync(way, { recursive: true });
+  expect((await until(first, ended)).status).toBe("succeeded");
+});
+
+test("what a set takes adds up", async () => {
+  const body = specFor(dataset, { data: { ...data, dataset, partition_by: "store" } });
+  const { memory, memory_bytes: all } = (await service.call("POST", "/v1/jobs?validate_only=true", { body })).body;
+  expect(Object.values(memory as Record<string, number>).reduce((sum, bytes) => sum + bytes, 0)).toBe(all);
 });

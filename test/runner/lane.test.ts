@@ -10,6 +10,7 @@ import { retrying } from "../../src/retries.ts";
 import { HeldJobs } from "../../src/runner/held-jobs.ts";
 import { isSmall, Lane, LaneRun, type LaneOptions } from "../../src/runner/lane.ts";
 import { IdleLanes } from "../../src/runner/lanes.ts";
+import { SetTables } from "../../src/runner/set-tables.ts";
 import { Threads } from "../../src/runner/threads.ts";
 import type { RunTrace } from "../../src/runner/trace.ts";
 import { keys } from "../../src/store/keys.ts";
@@ -28,7 +29,8 @@ function openLane(program?: URL, changes: Partial<LaneOptions> = {}): Lane {
   const { store, files, server } = place;
   const runs = new Int32Array(new SharedArrayBuffer(4));
   const log = pino({ level: "silent" });
-  const options = { store, files, cache: null, redisUrl: server.url, leaseMs: LEASE_MS, threads, log, runs };
+  const tables = new SetTables({ store, files, cache: null });
+  const options = { store, files, cache: null, tables, redisUrl: server.url, leaseMs: LEASE_MS, threads, log, runs };
   const lane = new Lane({ ...options, ...changes }, program);
   onTestFinished(() => lane.close(new Error("the test is over")));
   return lane;
@@ -91,7 +93,7 @@ test("a lane whose thread ends loses its job, and another run takes it", async (
 });
 
 test("lanes are used again, until they are idle for long or there is no memory for a job", async () => {
-  const idle = new IdleLanes(() => openLane());
+  const idle = new IdleLanes({ ...place, cache: null }, () => openLane());
   const lanes = [idle.take(), idle.take(), idle.take()];
   idle.giveBack(lanes[0]);
   const between = performance.now();

@@ -8,6 +8,7 @@ import type { DataSpec } from "../../data/encode/encoding.ts";
 import { isLanguage, partitionColumns } from "../../data/encode/features.ts";
 import { ONE_KEY, partitionFaults, type KeySizes } from "../../data/encode/key-sizes.ts";
 import { LANES } from "../../engine/pack/face.ts";
+import type { Component } from "../../engine/plan/memory.ts";
 import { faulty } from "../errors.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
 import { mebibytes, type Fault } from "./faults.ts";
@@ -42,6 +43,7 @@ interface Planned {
   readonly spec: ResolvedSpec;
   readonly specSha256: string;
   readonly memoryBytes: number;
+  readonly memory: Readonly<Record<Component, number>>;
   readonly stateBytes: number;
   readonly workMs: number;
   readonly totalSteps: number;
@@ -132,6 +134,7 @@ export function wholeSet<P extends Planned>(largest: P, given: Spec, shape: SetS
     spec,
     specSha256: hashSpec(spec),
     memoryBytes,
+    memory: ofLanes(largest.memory),
     stateBytes: 0,
     workMs: models * largest.workMs,
     totalSteps: models,
@@ -183,6 +186,12 @@ function openSpec(largest: ResolvedSpec, given: Spec): ResolvedSpec {
     schedule: given.schedule,
     training: given.training as ResolvedSpec["training"],
   };
+}
+
+/** What as many models take as are trained side by side. */
+function ofLanes(memory: Readonly<Record<Component, number>>): Record<Component, number> {
+  const parts = Object.entries(memory).map(([component, bytes]) => [component, LANES * bytes]);
+  return Object.fromEntries(parts) as Record<Component, number>;
 }
 
 /** How many models are trained together. @param bytes those of a model's results */

@@ -23,9 +23,11 @@ export const Progress = z
     status: JobStatus,
     run: Run,
     step: Count.describe(
-      "Number of finished optimizer steps. It may go back after a take-over, but not below `last_checkpoint_step`, and when a divergence is rewound.",
+      "Number of finished optimizer steps, or of the models of a set that have ended. It may go back after a take-over, but not below `last_checkpoint_step`, and when a divergence is rewound.",
     ),
-    total_steps: Count.describe("epochs × ceil(train_rows / batch_size / gradient_accumulation_steps)."),
+    total_steps: Count.describe(
+      "epochs × ceil(train_rows / batch_size / gradient_accumulation_steps); of a set the number of its models.",
+    ),
     epoch: Count.describe("Epochs finished."),
     total_epochs: Count,
     progress: z.number().min(0).max(1).describe("step / total_steps; 1 once the job has succeeded."),
