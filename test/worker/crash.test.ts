@@ -149,7 +149,10 @@ describe.each(ways)("a job that is run by way of: %s", (way) => {
     expect(waysTaken(dying, id)[0]).toBe(way);
     await place.startWorker();
     expect((await place.until(id, ended)).status).toBe("cancelled");
-    expect((await eventTypes(place.store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
+    // A lane may commit what it had trained before it sees that the job is to be cancelled.
+    const types = await eventTypes(place.store, id);
+    expect(types.filter((type) => type.startsWith("cancel"))).toEqual(["cancelling", "cancelled"]);
+    expect(types.at(-1)).toBe("cancelled");
   });
 });
 
