@@ -5,7 +5,7 @@ import { canonicalJson } from "../contract/resolve/canonical.ts";
 import { parametersOf, studyOf } from "../contract/resolve/study.ts";
 import type { StudyEvent, StudyStatus } from "../contract/wire/study.ts";
 import { jobsOf, type StoredTrial, type StudyRecord } from "../store/studies.ts";
-import { neededBy, planTrial } from "../studies/plan.ts";
+import { learn, neededBy, planTrial } from "../studies/plan.ts";
 import { bestOf } from "../studies/ranking.ts";
 import type { EndedTrial, Study } from "../studies/study.ts";
 import { Pace } from "./pace.ts";
@@ -17,8 +17,9 @@ import { TrialWatch } from "./trial-watch.ts";
 const INTERVAL_MS = 2500;
 /** How many trials are started at once. They share writes to the disk. */
 const AT_ONCE = 16;
-/** How many trials are read at once. */
+/** How many trials are read at once, and from how many a study learns at once. */
 const READ_AT_ONCE = 500;
+const LEARNED_AT_ONCE = 4;
 
 type Base = Omit<TrialContext, "settings" | "parameters"> & { readonly services: Pick<Services, "news"> };
 
@@ -40,8 +41,8 @@ export class StudyRun {
   /** All trials so far, by number. Of those that have not ended `#open` has the latest. */
   #trials: StoredTrial[] = [];
   readonly #open = new Map<number, Open>();
-  /** How many of the first trials have ended. */
-  #ended = 0;
+  /** What came of the first trials, up to one that has not ended. */
+  #ended: EndedTrial[] = [];
 
   constructor(base: Base) {
     this.#base = base;
@@ -87,8 +88,12 @@ export class StudyRun {
         this.#know(JSON.parse(text) as StoredTrial, text);
       }
     }
-    this.#ended = 0;
+    this.#ended = [];
     this.#count();
+    for (let count = 0; count < this.#ended.length; count += LEARNED_AT_ONCE) {
+      await this.#pace.turn();
+      learn(this.#study, this.#ended.slice(0, count));
+    }
   }
 
   #know(trial: StoredTrial, text: string): void {
@@ -98,7 +103,8 @@ export class StudyRun {
   }
 
   #count(): void {
-    while (this.#ended < this.#trials.length && isEnded(this.#trials[this.#ended])) this.#ended++;
+    const [trials, ended] = [this.#trials, this.#ended];
+    while (ended.length < trials.length && isEnded(trials[ended.length])) ended.push(toEnded(trials[ended.length]));
   }
 
   /** Does all that can be done now. True if the study has ended. */
@@ -111,7 +117,7 @@ export class StudyRun {
     if (status === "cancelling") return this.#open.size === 0 && (await this.#finish());
     if (await this.#timeOut()) return await this.#advance(watch);
     if (status === "running") await this.#startTrials(watch);
-    return this.#ended === this.#record.settings.trials && (await this.#finish());
+    return this.#ended.length === this.#record.settings.trials && (await this.#finish());
   }
 
   /** Records what came of the trials whose jobs have news. */
@@ -159,13 +165,12 @@ export class StudyRun {
   async #plan(): Promise<StoredTrial[]> {
     const { settings } = this.#record;
     const known = this.#trials.length;
-    const ended = this.#trials.slice(0, this.#ended).map(toEnded);
     const all = this.#trials.map(({ values }) => values);
     const fresh: StoredTrial[] = [];
     for (let number = known; number < Math.min(settings.trials, known + AT_ONCE); number++) {
-      if (neededBy(this.#study, number) > this.#ended) break;
+      if (neededBy(this.#study, number) > this.#ended.length) break;
       await this.#pace.turn();
-      const { values, rungs } = planTrial(this.#study, number, ended, all);
+      const { values, rungs } = planTrial(this.#study, number, this.#ended, all);
       all.push(values);
       const blank = { value: null, rungs: [], weights_sha256: [], error: null };
       fresh.push({ number, status: "running", values, thresholds: [...rungs], ...blank });
@@ -193,9 +198,10 @@ export class StudyRun {
   async #timeOut(): Promise<boolean> {
     const { settings, createdAt } = this.#record;
     if (settings.timeout === null || Date.now() < createdAt + settings.timeout * 1000) return false;
-    const message = `After ${settings.timeout} seconds the first ${this.#ended} trials have ended.`;
-    const event = { type: "timed_out" as const, message, data: { trials: this.#ended } };
-    return await this.#change("cancelling", ["running", "paused"], event, { prefix: this.#ended });
+    const ended = this.#ended.length;
+    const message = `After ${settings.timeout} seconds the first ${ended} trials have ended.`;
+    const event = { type: "timed_out" as const, message, data: { trials: ended } };
+    return await this.#change("cancelling", ["running", "paused"], event, { prefix: ended });
   }
 
   async #finish(): Promise<boolean> {

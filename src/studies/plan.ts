@@ -19,6 +19,12 @@ export function neededBy(study: Study, number: number): number {
   return round === 1 ? behind : Math.max(behind, number - (number % round));
 }
 
+/** What the first trials teach is learned now, and not by the next plan. */
+export function learn(study: Study, ended: readonly EndedTrial[]): void {
+  samplers[study.sampler.type].learn?.(study, ended);
+  pruners[study.pruner.type].learn?.(study, ended);
+}
+
 /** The most characters of a number, and of a rung with two, as JSON. */
 const NUMBER_TEXT = 25;
 const RUNG_TEXT = 2 * NUMBER_TEXT + 20;

@@ -22,7 +22,8 @@ export function bestOf(direction: Study["direction"], trials: readonly EndedTria
   return best;
 }
 
-function compare(direction: Study["direction"], a: EndedTrial, b: EndedTrial): number {
+/** Below 0 if `a` is better. */
+export function compare(direction: Study["direction"], a: EndedTrial, b: EndedTrial): number {
   const kinds = ORDER[a.status] - ORDER[b.status];
   if (kinds !== 0) return kinds;
   if (a.status === "succeeded") return difference(direction, a.value, b.value);
@@ -35,9 +36,11 @@ const valueOf = (rung: Rung | undefined) => rung?.value ?? null;
 
 /** Below 0 if `a` is better. A number that is missing or not finite is the worst. */
 export function difference(direction: Study["direction"], a: number | null, b: number | null): number {
-  const [x, y] = [a, b].map((value) => {
-    if (value === null || !Number.isFinite(value)) return Infinity;
-    return direction === "minimize" ? value : -value;
-  });
+  const [x, y] = [cost(direction, a), cost(direction, b)];
   return x === y ? 0 : x - y;
+}
+
+function cost(direction: Study["direction"], value: number | null): number {
+  if (value === null || !Number.isFinite(value)) return Infinity;
+  return direction === "minimize" ? value : -value;
 }

@@ -276,6 +276,11 @@ test.each<[string, object, string[]]>([
     ["/space/~1optimizer~1lr/uniform must have a highest value above the lowest"],
   ],
   [
+    "a range that is too wide",
+    { space: { "/optimizer/lr": { uniform: [-1e308, 1e308] } } },
+    ["/space/~1optimizer~1lr/uniform must be narrower: its width is no finite number"],
+  ],
+  [
     "a value twice",
     { space: { "/model/layers/0/out_features": { choice: [4, 8, 4] } } },
     ["/space/~1model~1layers~10~1out_features/choice/2 is there already"],

@@ -58,8 +58,10 @@ function pointerFaults(at: string): Fault[] {
 
 function domainFaults({ pointer: at, domain }: Parameter): Fault[] {
   if (domain.kind !== "choice") {
-    if (domain.low < domain.high) return [];
-    return [{ pointer: place(at, domain.kind), message: "must have a highest value above the lowest" }];
+    const fault = (message: string) => [{ pointer: place(at, domain.kind), message }];
+    if (!(domain.low < domain.high)) return fault("must have a highest value above the lowest");
+    const isTooWide = domain.kind !== "log_uniform" && !Number.isFinite(domain.high - domain.low);
+    return isTooWide ? fault("must be narrower: its width is no finite number") : [];
   }
   const again = domain.values.findIndex((value, i) =>
     domain.values.slice(0, i).some((other) => isDeepStrictEqual(value, other)),

@@ -1,5 +1,5 @@
 import { definePruner } from "./pruner.ts";
-import { halving, ladder } from "./rungs.ts";
+import { halving, ladder, reachedIn } from "./rungs.ts";
 
 /**
  * Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020
@@ -14,6 +14,7 @@ export const asha = definePruner({
     min_epochs: { kind: "integer", default: 1, min: 1, doc: "The first rung." },
     factor: { kind: "integer", default: 3, min: 2, max: 100, doc: "One of so many trials goes on at each rung." },
   },
-  rungs: ({ min_epochs, factor }, { direction, epochs }, _number, ended) =>
-    halving(direction, ladder(min_epochs, factor, epochs), factor, ended),
+  learn: (study, ended) => void reachedIn(study, ended),
+  rungs: ({ min_epochs, factor }, study, _number, ended) =>
+    halving(ladder(min_epochs, factor, study.epochs), factor, reachedIn(study, ended)),
 });

@@ -1,5 +1,7 @@
+import { learned } from "../learned.ts";
+import type { Study } from "../study.ts";
 import { definePruner } from "./pruner.ts";
-import { halving, ladder } from "./rungs.ts";
+import { halving, ladder, Reached } from "./rungs.ts";
 
 /**
  * Trials are dealt out to brackets. Bracket b has its first rung at min_epochs · factor^b, and the
@@ -20,27 +22,54 @@ export const hyperband = definePruner({
     min_epochs: { kind: "integer", default: 1, min: 1, doc: "The first rung of the first bracket." },
     factor: { kind: "integer", default: 3, min: 2, max: 100, doc: "One of so many trials goes on at each rung." },
   },
-  rungs({ min_epochs, factor }, { direction, epochs }, number, ended) {
-    const all = ladder(min_epochs, factor, epochs);
-    const brackets = dealt(number + 1, all.length, factor);
-    const bracket = brackets[number];
-    const own = ended.filter((_, i) => brackets[i] === bracket);
-    return halving(direction, all.slice(bracket), factor, own);
+  learn: (study, ended) => void bracketsIn(study, ended),
+  rungs(_options, study, number, ended) {
+    const { dealt, reached } = bracketsIn(study, ended);
+    const bracket = dealt.bracketOf(number);
+    return halving(laddersOf(study)[bracket], study.pruner.factor as number, reached[bracket]);
   },
 });
 
-/** The brackets of the first trials. Each goes to the bracket that lacks most of its share. */
-function dealt(count: number, most: number, factor: number): number[] {
-  let power = 1;
-  const shares = Array.from({ length: most + 1 }, (_, s) => {
-    if (s > 0) power *= factor;
-    return Math.ceil(((most + 1) / (s + 1)) * power);
-  }).reverse();
-  const given = shares.map(() => 0);
-  return Array.from({ length: count }, () => {
-    let next = 0;
-    for (let b = 1; b < shares.length; b++) if ((given[b] + 1) / shares[b] < (given[next] + 1) / shares[next]) next = b;
-    given[next]++;
-    return next;
-  });
+/** The rungs of each bracket. */
+function laddersOf({ pruner: { min_epochs, factor }, epochs }: Study): number[][] {
+  const all = ladder(min_epochs as number, factor as number, epochs);
+  return Array.from({ length: all.length + 1 }, (_, bracket) => all.slice(bracket));
+}
+
+/** What the trials of each bracket reached. */
+const bracketsIn = learned(
+  (study) => {
+    const brackets = laddersOf(study);
+    const dealt = new Dealt(brackets.length, study.pruner.factor as number);
+    return { dealt, reached: brackets.map(() => new Reached(study)) };
+  },
+  ({ dealt, reached }, trial, number) => reached[dealt.bracketOf(number)].add(trial),
+);
+
+/** The brackets of trials. Each trial goes to the bracket that lacks most of its share. */
+class Dealt {
+  readonly #shares: readonly number[];
+  readonly #given: number[];
+  readonly #brackets: number[] = [];
+
+  constructor(brackets: number, factor: number) {
+    let power = 1;
+    this.#shares = Array.from({ length: brackets }, (_, s) => {
+      if (s > 0) power *= factor;
+      return Math.ceil((brackets / (s + 1)) * power);
+    }).reverse();
+    this.#given = this.#shares.map(() => 0);
+  }
+
+  bracketOf(number: number): number {
+    const [shares, given] = [this.#shares, this.#given];
+    while (this.#brackets.length <= number) {
+      let next = 0;
+      for (let b = 1; b < shares.length; b++)
+        if ((given[b] + 1) / shares[b] < (given[next] + 1) / shares[next]) next = b;
+      given[next]++;
+      this.#brackets.push(next);
+    }
+    return this.#brackets[number];
+  }
 }

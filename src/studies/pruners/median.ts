@@ -1,6 +1,5 @@
-import { difference } from "../ranking.ts";
 import { definePruner } from "./pruner.ts";
-import { valuesAt } from "./rungs.ts";
+import { reachedIn } from "./rungs.ts";
 
 /** A curve of at most so many rungs is compared, unless `interval_epochs` says otherwise. */
 const RUNGS = 20;
@@ -32,11 +31,14 @@ export const median = definePruner({
     const least = Math.ceil((epochs - warmup_epochs) / MOST_RUNGS);
     return [{ option: "interval_epochs", message: `must be at least ${least} for ${epochs} epochs` }];
   },
-  rungs({ startup_trials, warmup_epochs, interval_epochs }, { epochs, direction }, _number, ended) {
+  learn: (study, ended) => void reachedIn(study, ended),
+  rungs({ startup_trials, warmup_epochs, interval_epochs }, study, _number, ended) {
+    const { epochs } = study;
+    const reached = reachedIn(study, ended);
     const interval = interval_epochs ?? Math.max(1, Math.ceil(epochs / RUNGS));
     const rungs = [];
     for (let epoch = warmup_epochs; epoch < epochs; epoch += interval) {
-      const values = valuesAt(ended, epoch).sort((a, b) => difference(direction, a, b));
+      const values = reached.at(epoch);
       const value = values.length < startup_trials ? null : values[Math.floor((values.length - 1) / 2)];
       rungs.push({ epoch, value });
     }

@@ -10,6 +10,8 @@ export interface PrunerType<O extends Options = Options> extends Description {
   readonly options: O;
   /** @param ended the first trials, all of which have ended */
   rungs(options: ValuesOf<O>, study: Study, number: number, ended: readonly EndedTrial[]): readonly Rung[];
+  /** Takes in first trials, as `rungs` does too: many at once would take it long. */
+  learn?(study: Study, ended: readonly EndedTrial[]): void;
   /** Why it cannot prune the study's trials; each option is within its bounds. */
   check?(options: ValuesOf<O>, study: Study): readonly OptionFault[];
 }

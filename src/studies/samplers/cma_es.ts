@@ -2,6 +2,7 @@ import type { OptionFault } from "../../engine/member/options.ts";
 import { functionKernels } from "../../engine/kernels/kernels.ts";
 import type { Draws } from "../draws.ts";
 import { eigen, identity, type Matrix } from "../eigen.ts";
+import { learned } from "../learned.ts";
 import { ranked } from "../ranking.ts";
 import { inside, positionOf } from "../space.ts";
 import type { EndedTrial, Study } from "../study.ts";
@@ -32,50 +33,57 @@ export const cma_es = defineSampler({
     },
     sigma: { kind: "number", default: 0.25, above: 0, max: 1, doc: "First deviation, as a share of each range." },
   },
-  round: ({ population }, { parameters }) => population ?? defaultPopulation(parameters.length),
+  round: (_options, study) => populationOf(study),
   check(_options, { parameters }): OptionFault[] {
     const odd = parameters.find(({ domain, when }) => domain.kind === "choice" || Object.keys(when).length > 0);
     if (odd === undefined) return [];
     const why = odd.domain.kind === "choice" ? "is a choice" : "is conditional";
     return [{ option: "type", message: `searches only numbers, but ${odd.pointer} ${why}: use tpe` }];
   },
-  sample({ population, sigma }, { study, number, ended, draws }) {
-    const size = population ?? defaultPopulation(study.parameters.length);
-    const generation = Math.floor(number / size);
-    return drawFrom(stateAfter(study, size, sigma, generation, ended), draws);
-  },
+  learn: (study, ended) => void searchAfter(study, ended),
+  sample: (_options, { study, ended, draws }) => drawFrom(searchAfter(study, ended).state, draws),
 });
 
-function defaultPopulation(dimensions: number): number {
-  return 4 + Math.floor(3 * functionKernels().log(dimensions));
+function populationOf({ sampler: { population }, parameters }: Study): number {
+  return (population as number | null) ?? 4 + Math.floor(3 * functionKernels().log(parameters.length));
 }
 
 interface State {
   readonly mean: readonly number[];
   readonly sigma: number;
   readonly covariance: Matrix;
+  readonly axes: ReturnType<typeof eigen>;
   readonly pathSigma: readonly number[];
   readonly pathCovariance: readonly number[];
 }
 
-/** The states of a study's generations. Each follows from the one before. */
-const known = new WeakMap<Study, State[]>();
-
-function stateAfter(study: Study, size: number, sigma: number, generation: number, ended: readonly EndedTrial[]) {
-  const n = study.parameters.length;
-  const states = known.get(study) ?? [
-    { mean: zeros(n, 0.5), sigma, covariance: identity(n), pathSigma: zeros(n), pathCovariance: zeros(n) },
-  ];
-  known.set(study, states);
-  while (states.length <= generation) {
-    const done = states.length - 1;
-    states.push(next(states[done], study, ended.slice(done * size, (done + 1) * size), done));
-  }
-  return states[generation];
+interface Search {
+  state: State;
+  /** How many generations have ended, and the trials of the next one that have. */
+  generation: number;
+  trials: EndedTrial[];
 }
 
-function drawFrom({ mean, sigma, covariance }: State, draws: Draws): number[] {
-  const { values, vectors } = eigen(covariance);
+/** Each generation's state follows from the one before. */
+const searchAfter = learned<Search>(
+  ({ parameters: { length: n }, sampler: { sigma } }) => {
+    const first = { mean: zeros(n, 0.5), sigma: sigma as number, pathSigma: zeros(n), pathCovariance: zeros(n) };
+    return { state: shaped(first, identity(n)), generation: 0, trials: [] };
+  },
+  (search, trial, _number, study) => {
+    search.trials.push(trial);
+    if (search.trials.length < populationOf(study)) return;
+    search.state = next(search.state, study, search.trials, search.generation);
+    search.generation++;
+    search.trials = [];
+  },
+);
+
+function shaped(rest: Omit<State, "covariance" | "axes">, covariance: Matrix): State {
+  return { ...rest, covariance, axes: eigen(covariance) };
+}
+
+function drawFrom({ mean, sigma, axes: { values, vectors } }: State, draws: Draws): number[] {
   const roots = values.map((value) => Math.sqrt(Math.max(0, value)));
   let drawn: number[] = [];
   for (let i = 0; i < MOST_DRAWS; i++) {
@@ -109,7 +117,7 @@ function next(state: State, study: Study, trials: readonly EndedTrial[], generat
   );
   const move = zeros(n).map((_, k) => sum(steps.map((step, i) => weights[i] * step[k])));
   const mean = state.mean.map((middle, k) => inside(middle + state.sigma * move[k]));
-  const whitened = whiten(state.covariance, move);
+  const whitened = whiten(state.axes, move);
   const pathSigma = state.pathSigma.map(
     (path, k) => (1 - cSigma) * path + Math.sqrt(cSigma * (2 - cSigma) * muEff) * whitened[k],
   );
@@ -127,12 +135,11 @@ function next(state: State, study: Study, trials: readonly EndedTrial[], generat
     }),
   );
   const sigma = Math.min(1, state.sigma * exp((cSigma / dSigma) * (length / chi - 1)));
-  return { mean, sigma, covariance, pathSigma, pathCovariance };
+  return shaped({ mean, sigma, pathSigma, pathCovariance }, covariance);
 }
 
 /** C^(−1/2) · move. */
-function whiten(covariance: Matrix, move: readonly number[]): number[] {
-  const { values, vectors } = eigen(covariance);
+function whiten({ values, vectors }: State["axes"], move: readonly number[]): number[] {
   const along = values.map(
     (value, k) => sum(move.map((x, row) => vectors[row][k] * x)) / Math.sqrt(Math.max(1e-20, value)),
   );

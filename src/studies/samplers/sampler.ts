@@ -11,6 +11,8 @@ export interface SamplerType<O extends Options = Options> extends Description {
   readonly options: O;
   /** One position for each parameter, including those that the trial may turn out not to have. */
   sample(options: ValuesOf<O>, so: SoFar): Positions;
+  /** Takes in first trials, as `sample` does too: many at once would take it long. */
+  learn?(study: Study, ended: readonly EndedTrial[]): void;
   /**
    * For samplers that go in rounds: the number of trials of a round. A trial starts only after all
    * trials of earlier rounds have ended.

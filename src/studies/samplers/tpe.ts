@@ -1,5 +1,6 @@
 import { Parzen } from "../parzen.ts";
-import { ranked } from "../ranking.ts";
+import { insert, learned } from "../learned.ts";
+import { compare } from "../ranking.ts";
 import { positionOf, type Parameter } from "../space.ts";
 import type { EndedTrial } from "../study.ts";
 import { defineSampler, type SoFar } from "./sampler.ts";
@@ -26,12 +27,13 @@ export const tpe = defineSampler({
     candidates: { kind: "integer", default: 24, min: 1, max: 1000, doc: "Values of which the best are taken." },
     gamma: { kind: "number", default: 0.1, above: 0, max: 0.5, doc: "Share of the trials that count as good." },
   },
+  learn: (study, ended) => void seenIn(study, ended),
   sample({ startup_trials, candidates, gamma }, so) {
     const { parameters } = so.study;
-    const usable = so.ended.filter(({ status }) => status === "succeeded" || status === "pruned").length;
+    const seen = seenIn(so.study, so.ended);
     const positions = parameters.map(() => so.draws.uniform());
-    if (usable < startup_trials) return positions;
-    const [good, others] = split(so, gamma);
+    if (seen.usable < startup_trials) return positions;
+    const [good, others] = split(seen, so.started, gamma);
     const set = (some: readonly Parameter[]) => {
       const found = best(some, good, others, candidates, so);
       some.forEach((parameter, i) => (positions[parameters.indexOf(parameter)] = found[i]));
@@ -46,12 +48,33 @@ export const tpe = defineSampler({
 
 type Values = EndedTrial["values"];
 
+interface Seen {
+  /** Trials that succeeded or were pruned. */
+  usable: number;
+  /** Trials that were not cancelled, and the places of the best of them, the best first. */
+  readonly kept: EndedTrial[];
+  readonly best: number[];
+}
+
+const seenIn = learned<Seen>(
+  () => ({ usable: 0, kept: [], best: [] }),
+  (seen, trial, _number, { direction }) => {
+    if (trial.status === "cancelled") return;
+    if (trial.status !== "failed") seen.usable++;
+    seen.kept.push(trial);
+    insert(seen.best, seen.kept.length - 1, (i, j) => compare(direction, seen.kept[i], seen.kept[j]));
+    if (seen.best.length > MOST_GOOD) seen.best.pop();
+  },
+);
+
 /** The values of the best trials and of the others, both in the order of the trials. */
-function split({ study: { direction }, ended, started }: SoFar, gamma: number): [Values[], Values[]] {
-  const kept = ended.filter(({ status }) => status !== "cancelled");
-  const good = new Set(ranked(direction, kept).slice(0, Math.min(MOST_GOOD, Math.ceil(gamma * kept.length))));
-  const valuesOf = (isGood: boolean) => kept.filter((_, i) => good.has(i) === isGood).map(({ values }) => values);
-  return [valuesOf(true), [...valuesOf(false), ...started].slice(-MOST_OTHERS)];
+function split({ kept, best }: Seen, started: readonly Values[], gamma: number): [Values[], Values[]] {
+  const good = best.slice(0, Math.min(MOST_GOOD, Math.ceil(gamma * kept.length))).toSorted((i, j) => i - j);
+  const isGood = new Set(good);
+  const others: Values[] = [];
+  for (let i = kept.length - 1; i >= 0 && others.length < MOST_OTHERS; i--)
+    if (!isGood.has(i)) others.push(kept[i].values);
+  return [good.map((i) => kept[i].values), [...others.reverse(), ...started].slice(-MOST_OTHERS)];
 }
 
 function best(
