@@ -43,7 +43,7 @@ export const meters = {
 
   damage: new Counter({
     name: "rappel_damage_total",
-    help: "Damaged or missing things that were found when they were read, by kind (columns, dataset, checkpoint, model, record).",
+    help: "Damaged or missing things that were found when they were read, by kind (columns, dataset, weights, checkpoint, model, record, set).",
     labelNames: ["what"],
     registers,
   }),
@@ -166,7 +166,8 @@ export const meters = {
 
 // Each series begins with 0. Prometheus sees no increase in a series that begins with 1, so an
 // alert would miss the first damage.
-for (const what of ["columns", "dataset", "weights", "checkpoint", "model", "record"]) meters.damage.inc({ what }, 0);
+for (const what of ["columns", "dataset", "weights", "checkpoint", "model", "record", "set"])
+  meters.damage.inc({ what }, 0);
 for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
 for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 

@@ -3,19 +3,21 @@
  * made of their files. Every process with an API does that, as the files are there. If two do it at
  * once, both make the same, and one script ends the set.
  *
- * A shard whose file is missing or damaged is trained again, to the same bytes.
+ * A shard whose file is missing or damaged is trained again, to the same bytes. If a set ends
+ * without a result, its files are removed here.
  */
 import { rm } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
 import type { JobResult } from "./contract/wire/job.ts";
 import type { DatasetFiles } from "./data/files/dataset-files.ts";
+import { meters } from "./meters.ts";
 import type { News } from "./queue/news.ts";
 import type { WakeUps } from "./queue/wake-ups.ts";
 import { Retry } from "./retries.ts";
 import type { SetResult } from "./sets/summary.ts";
 import type { SummaryInput, SummaryReply } from "./sets/summary-thread.ts";
-import { indexId, shardId, type EndedSet } from "./store/sets.ts";
+import { indexId, shardId, type EndedSet, type NamedSet } from "./store/sets.ts";
 import type { Store } from "./store/store.ts";
 
 /** How often it looks for sets if it hears of none. */
@@ -88,7 +90,16 @@ export class SetEnds {
       if (this.#closing.signal.aborted) return;
       await this.#end(set).catch((error: unknown) => errors.push(error));
     }
+    for (const set of await store.sets.discarded(MOST)) {
+      await this.#clear(set).catch((error: unknown) => errors.push(error));
+    }
     if (errors.length > 0) throw errors[0];
+  }
+
+  async #clear(set: NamedSet): Promise<void> {
+    const { store, files } = this.#options;
+    await files.results.removeSet(set.id);
+    await store.sets.cleared(set);
   }
 
   async #end(set: EndedSet): Promise<void> {
@@ -99,9 +110,12 @@ export class SetEnds {
       await part.keep();
       const whole: JobResult = { ...result, epochs: set.spec.training.epochs, ...OF_ONE_MODEL };
       if (await store.sets.conclude(set, whole, models, bytes)) log.info({ job_id: set.id, ...models }, "a set ended");
+      // It was cancelled meanwhile, and its files were perhaps removed before this one was kept.
+      else if (await store.sets.isDiscarded(set)) await this.#clear(set);
     } catch (error) {
       if (!(error instanceof ShardDamaged)) throw error;
       const { shard } = error;
+      meters.damage.inc({ what: "set" });
       log.warn({ job_id: set.id, shard, err: error }, "the models of a shard are trained again: its file is damaged");
       const models = Math.min(set.shardModels, set.models - shard * set.shardModels);
       if (await store.sets.giveBack(set, shard, models)) await queue.add();

@@ -5,7 +5,7 @@ test("every series of a known label begins with 0, so that its first increase is
   measureProcess();
   const lines = (await registry.metrics()).split("\n");
   const series = {
-    rappel_damage_total: { what: ["columns", "dataset", "weights", "checkpoint", "model", "record"] },
+    rappel_damage_total: { what: ["columns", "dataset", "weights", "checkpoint", "model", "record", "set"] },
     rappel_run_seconds_count: { end: ["ended", "released", "postponed", "lost"] },
     rappel_webhook_attempts_total: { result: ["delivered", "failed", "given_up"] },
   };

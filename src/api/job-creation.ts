@@ -12,6 +12,7 @@ import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
 import type { Caller } from "../data/pool.ts";
 import { originOf, type Created, type Fork, type NewJob, type Promised, type Replayed } from "../store/new-job.ts";
+import { OverLimit } from "../store/errors.ts";
 import type { IdempotencyUse } from "../store/idempotency.ts";
 import { roomOf } from "../store/room.ts";
 import { encoderSource } from "./encoders.ts";
@@ -129,6 +130,7 @@ async function record(
 ): Promise<Created | Replayed> {
   const { store } = services;
   const { start } = resolved;
+  await assertRoomForSet(store, owner, resolved);
   const room = roomOf(resolved, originOf({ fork, start })?.bytes ?? 0);
   try {
     const job = { id: await (id ?? newJobId(store)), owner, room, start, idempotency, fork };
@@ -140,6 +142,18 @@ async function record(
   } finally {
     await resolved.table?.discard();
   }
+}
+
+/** The weights of a set alone may be more than its owner may have. @throws OverLimit */
+async function assertRoomForSet(
+  { datasets }: Pick<Services["store"], "datasets">,
+  owner: string,
+  { set, sizes }: Pick<Resolved, "set" | "sizes">,
+): Promise<void> {
+  if (set === null) return;
+  const { limit, used } = await datasets.room(owner);
+  const bytes = set.models * sizes.model;
+  if (limit !== null && used + bytes > limit) throw new OverLimit("dataset_bytes", limit, used, bytes);
 }
 
 /** If the job is not created, nothing of it remains. */

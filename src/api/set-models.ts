@@ -6,6 +6,7 @@ import type { Which } from "../contract/wire/prediction.ts";
 import type { SetModel, SetModelDetails } from "../contract/wire/model-set.ts";
 import { DatasetLost } from "../data/dataset.ts";
 import { DamagedFile } from "../data/files/disk.ts";
+import { meters } from "../meters.ts";
 import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.ts";
 import { metricColumn, SetIndex, type Listing } from "../sets/set-index.ts";
 import { NotStackable, stacked, type Stacked } from "../sets/stacked.ts";
@@ -118,6 +119,7 @@ async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
     return await use();
   } catch (error) {
     if (!(error instanceof DamagedFile)) throw error;
+    meters.damage.inc({ what: "set" });
     throw new DatasetLost(`A file of this set is missing or damaged: ${error.message}`, AGAIN);
   }
 }

@@ -27,6 +27,8 @@ export const FAILURE_CODES = [
   "dataset_unavailable",
   "thread_failed",
   "checkpoint_unreadable",
+  "results_unreadable",
+  "over_limit",
   "internal",
 ] as const;
 

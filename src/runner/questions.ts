@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Encoded } from "../data/encode/encoding.ts";
 import { DatasetUnreachable, type SentResult } from "../data/files/cache.ts";
+import { diskFault } from "../disk-fault.ts";
 import { isShortage, MemoryShortage } from "../engine/crew/shortage.ts";
 import type { PartitionedTable } from "../data/encode/partitioned-table.ts";
 import { JobFailure } from "./failures.ts";
@@ -33,6 +34,8 @@ export function answerOf(error: unknown): Answer {
     return { failure: { code, message, suggestion, step } };
   }
   if (error instanceof DatasetUnreachable) return { unreachable: error.message };
+  const fault = diskFault(error);
+  if (fault !== null) return { unreachable: `The disk that results are written to ${fault}.` };
   if (isShortage(error)) return { shortage: (error as Error).message };
   return { error: error as Error };
 }

@@ -5,6 +5,7 @@
 import type { Logger } from "../log.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import { DatasetUnreachable } from "../data/files/cache.ts";
+import { diskFault } from "../disk-fault.ts";
 import { isShortage } from "../engine/crew/shortage.ts";
 import { meters } from "../meters.ts";
 import { LeaseLost } from "../store/errors.ts";
@@ -177,6 +178,8 @@ export abstract class WholeRun implements Running {
     }
     if (error instanceof Stopped) return await this.#released("The worker is shutting down; another one begins again.");
     if (error instanceof DatasetUnreachable) return await this.#released(error.message, true);
+    const fault = diskFault(error);
+    if (fault !== null) return await this.#released(`The disk that results are written to ${fault}.`, true);
     if (isShortage(error)) return await this.#released(NO_MEMORY, true);
     const failure = error instanceof JobFailure ? error : unexpected(error);
     this.trace.failed(failure.code, failure.message);

@@ -21,6 +21,8 @@
  *   claim lapses
  * - `{rappel}:concluding` (sorted set): record keys of the sets of models all of whose shards have
  *   ended, by the time since when (lua/shared/set.lua)
+ * - `{rappel}:discarded` (sorted set): record keys of the sets of models that ended without a
+ *   result and whose files are to be removed, by the time since when
  * - `{rappel}:alone` (string): the worker that waits to be idle, for a job that needs an idle one;
  *   expires
  * - `{rappel}:limits` (hash): what one owner may have: `waiting`, `running`, `dataset_bytes`,
@@ -91,7 +93,7 @@
  *   are in record.ts
  * - `…:job:<id>.<number>` (hash): the record of an open shard of a set of models
  * - `…:shards` (set), `…:todo` (list): of a set: numbers of its open shards, and of those that were
- *   given back
+ *   given back; `…:damaged` (hash): number of a shard → how often its results were found damaged
  * - `…:events` (list): events, some of them packed (events.ts); an event's id is its position
  *   among all events, from 1
  * - `…:rows` (list): rows of metrics in packed slices (rows.ts), in the order of their steps
@@ -135,6 +137,7 @@ export const keys = {
   worker: (id: string) => `${hashTag}:worker:${id}`,
   results: `${hashTag}:results`,
   concluding: `${hashTag}:concluding`,
+  discarded: `${hashTag}:discarded`,
   room: `${hashTag}:room`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,

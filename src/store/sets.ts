@@ -22,10 +22,13 @@ export interface ShardResult extends Pick<SetCounts, "succeeded" | "failed" | "s
   readonly bytes: number;
 }
 
-/** A set whose shards have all ended. */
-export interface EndedSet {
+export interface NamedSet {
   readonly owner: string;
   readonly id: string;
+}
+
+/** A set whose shards have all ended. */
+export interface EndedSet extends NamedSet {
   readonly spec: ResolvedSpec;
   readonly datasetIds: readonly string[];
   readonly models: number;
@@ -66,14 +69,33 @@ export class Sets {
 
   /** The sets, of any owner, that wait for their results to be put together. */
   async concluding(most: number): Promise<EndedSet[]> {
-    const jobs = await this.#database.use((redis) => redis.zrange(keys.concluding, "0", String(most - 1)));
-    const found = await Promise.all(
-      jobs.map((job) => {
-        const [, owner, id] = /:owner:(.*?):job:(.+)$/.exec(job)!;
-        return this.find(owner, id);
-      }),
-    );
+    const listed = await this.#listed(keys.concluding, most);
+    const found = await Promise.all(listed.map(({ owner, id }) => this.find(owner, id)));
     return found.filter((set) => set !== null);
+  }
+
+  /** The sets, of any owner, that ended without a result, and may have files. */
+  async discarded(most: number): Promise<NamedSet[]> {
+    return await this.#listed(keys.discarded, most);
+  }
+
+  /** Its files are removed. */
+  async cleared({ owner, id }: NamedSet): Promise<void> {
+    await this.#database.use((redis) => redis.zrem(keys.discarded, keys.job(owner, id)));
+  }
+
+  /** Whether nobody needs the files of a set any more, because it has no result or is gone. */
+  async isDiscarded({ owner, id }: NamedSet): Promise<boolean> {
+    const status = await this.#database.use((redis) => redis.hget(keys.job(owner, id), "status"));
+    return status === null || status === "failed" || status === "cancelled";
+  }
+
+  async #listed(list: string, most: number): Promise<NamedSet[]> {
+    const jobs = await this.#database.use((redis) => redis.zrange(list, "0", String(most - 1)));
+    return jobs.map((job) => {
+      const [, owner, id] = /:owner:(.*?):job:(.+)$/.exec(job)!;
+      return { owner, id };
+    });
   }
 
   /**
@@ -81,7 +103,7 @@ export class Sets {
    * @param bytes those of all its files
    */
   async conclude(
-    { owner, id }: Pick<EndedSet, "owner" | "id">,
+    { owner, id }: NamedSet,
     result: JobResult,
     { succeeded, failed, skipped }: Pick<SetCounts, "succeeded" | "failed" | "skipped">,
     bytes: number,
@@ -101,7 +123,7 @@ export class Sets {
   }
 
   /** Lets a shard be trained again. Returns whether a wake-up must be added to the queue. */
-  async giveBack({ owner, id }: Pick<EndedSet, "owner" | "id">, number: number, models: number): Promise<boolean> {
+  async giveBack({ owner, id }: NamedSet, number: number, models: number): Promise<boolean> {
     return (await this.#database.run<number>("give_back_shard", keys.job(owner, id), number, models)) === 1;
   }
 

@@ -299,6 +299,55 @@ test("a set that cannot be ended keeps no other from its end", async () => {
   expect((await until(first, ended)).status).toBe("succeeded");
 });
 
+test("a set that is cancelled while its result is made leaves no files", async () => {
+  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 1, batch_size: 4 } };
+  await setEnds.close();
+  const { id } = await service.create(specFor(dataset, spec));
+  await until(id, (job) => job.models!.ended === job.models!.total);
+  const files = () => readdirSync(service.directory).filter((name) => name.startsWith(id));
+  // The file of the index is there when the set is cancelled, and another process removes all files.
+  const sets = new Proxy(service.store.sets, {
+    get(of, name) {
+      if (name !== "conclude") return (Reflect.get(of, name) as Function).bind(of) as unknown;
+      return async (...args: Parameters<typeof of.conclude>) => {
+        expect(files()).toContain(`${id}.index.result`);
+        await service.call("POST", `/v1/jobs/${id}/cancel`);
+        await of.cleared({ owner: "default", id });
+        return await of.conclude(...args);
+      };
+    },
+  });
+  setEnds = openSetEnds({ ...service, store: { sets } as Service["store"] });
+  await expect.poll(files, { timeout: 10_000 }).toEqual([]);
+  expect((await read<Job>(`/v1/jobs/${id}`)).status).toBe("cancelled");
+});
+
+test("a set that is cancelled or fails leaves no files", async () => {
+  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 1, batch_size: 4 } };
+  await setEnds.close();
+  const { id } = await service.create(specFor(dataset, spec));
+  await until(id, (job) => job.models!.ended === job.models!.total);
+  const files = () => readdirSync(service.directory).filter((name) => name.startsWith(id));
+  expect(files()).not.toEqual([]);
+  await service.call("POST", `/v1/jobs/${id}/cancel`);
+  setEnds = openSetEnds(service);
+  await expect.poll(files, { timeout: 10_000 }).toEqual([]);
+  expect(await service.store.sets.discarded(10)).toEqual([]);
+});
+
+test("a set whose weights alone are more than its owner may have is refused", async () => {
+  const unlimited = { waiting: null, running: null, checkpoint_bytes: null, archived_bytes: null };
+  await service.store.limitOwners({ ...unlimited, dataset_bytes: 100_000 });
+  const spec = {
+    data: { ...data, dataset, partition_by: "store" },
+    training: { epochs: 1, batch_size: 4, seeds: 900 },
+  };
+  const { status, body } = await service.call("POST", "/v1/jobs", { body: specFor(dataset, spec) });
+  await service.store.limitOwners({ ...unlimited, dataset_bytes: null });
+  expect([status, body.code]).toEqual([413, "too_large"]);
+  expect(body.detail).toContain("an owner may have 100000");
+});
+
 test("what a set takes adds up", async () => {
   const body = specFor(dataset, { data: { ...data, dataset, partition_by: "store" } });
   const { memory, memory_bytes: all } = (await service.call("POST", "/v1/jobs?validate_only=true", { body })).body;

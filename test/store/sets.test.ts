@@ -11,8 +11,9 @@ import { redis, setUpStore, store } from "./setup.ts";
 
 setUpStore();
 
-const limit = (running: number) =>
-  store.limitOwners({ waiting: null, running, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null });
+const unlimited = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null };
+
+const limit = (running: number) => store.limitOwners({ ...unlimited, running });
 
 /** A set of shards of 10 models. */
 async function postSet(shards: number, options: Parameters<typeof newJob>[0] = {}): Promise<string> {
@@ -122,6 +123,36 @@ test("a set counts as one running job, however many of its shards run", async ()
   expect((await claim(store)).lease.jobId).toBe(`${second}.0`);
 });
 
+test("a set that runs goes on although a more urgent job of its owner must wait for it", async () => {
+  await limit(1);
+  const id = await postSet(3);
+  await end((await claim(store)).lease);
+  const spec = { ...newJob().spec, resources: { priority: 9 } };
+  const urgent = await postJob(store, { spec: spec as ReturnType<typeof newJob>["spec"] });
+  expect((await endAll()).toSorted((a, b) => a - b)).toEqual([1, 2]);
+  await conclude(id);
+  expect((await claim(store)).lease.jobId).toBe(urgent);
+});
+
+test("of two owners with five sets each both have every second turn, whoever came first", async () => {
+  const other = "other";
+  for (const owner of [OWNER, other]) for (let set = 0; set < 5; set++) await postSet(3, { owner });
+  const owners: string[] = [];
+  const sets = new Map<string, Set<string>>([OWNER, other].map((owner) => [owner, new Set()]));
+  for (let turn = 0; turn < 30; turn++) {
+    const { lease } = await claim(store);
+    owners.push(lease.owner);
+    sets.get(lease.owner)!.add(lease.jobId.split(".")[0]);
+    await end(lease);
+  }
+  expect(owners).toEqual(Array.from({ length: 30 }, (_, turn) => (turn % 2 === 0 ? OWNER : other)));
+  expect([...sets.values()].map(({ size }) => size)).toEqual([5, 5]);
+  expect((await tryClaim(store)).outcome).toBe("nothing");
+  expect((await store.sets.concluding(20)).map(({ owner }) => owner).toSorted()).toEqual(
+    [OWNER, other].flatMap((owner) => Array.from({ length: 5 }, () => owner)),
+  );
+});
+
 describe("a set is cancelled", () => {
   test("at once if nobody trains a shard", async () => {
     const id = await postSet(3);
@@ -219,6 +250,50 @@ test("a shard whose results are damaged is trained again", async () => {
   expect(await endAll()).toEqual([1]);
   expect(await conclude(id)).toBe(true);
   expect(await redis.hget(`{rappel}:owner:${OWNER}:usage`, "dataset_bytes")).toBe("500");
+});
+
+test("a set whose results are damaged again and again fails with the reason", async () => {
+  const id = await postSet(2);
+  await endAll();
+  for (let times = 1; times < 5; times++) {
+    const [set] = await store.sets.concluding(10);
+    await store.sets.giveBack(set, 1, 10);
+    expect(await job(id)).toMatchObject({ status: "running", error: null });
+    expect(await endAll()).toEqual([1]);
+  }
+  const [set] = await store.sets.concluding(10);
+  expect(await store.sets.giveBack(set, 1, 10)).toBe(false);
+  expect(await job(id)).toMatchObject({ status: "failed", error: { code: "results_unreadable" } });
+  expect((await job(id)).error!.message).toContain("shard 1 were damaged or missing 5 times");
+  expect(await redis.exists(`${keys.job(OWNER, id)}:damaged`)).toBe(0);
+  expect(await redis.hgetall(`{rappel}:owner:${OWNER}:usage`)).not.toHaveProperty("dataset_bytes");
+});
+
+test("the counts of a set are never negative, whatever its models were that are trained again", async () => {
+  const id = await postSet(1);
+  const { lease } = await claim(store);
+  const result = { succeeded: 1, failed: 2, skipped: 7, bytes: 1000 };
+  await lease.finish({ status: "succeeded", result, progress: null, events: [] }, []);
+  const [set] = await store.sets.concluding(10);
+  await store.sets.giveBack(set, 0, 10);
+  expect((await job(id)).models).toEqual({ total: 10, ended: 0, succeeded: 0, failed: 0, skipped: 0 });
+});
+
+test("a set that brings its owner beyond the bytes of datasets fails, and gives them back", async () => {
+  await store.limitOwners({ ...unlimited, dataset_bytes: 2500 });
+  const id = await postSet(5);
+  const leases = [await claim(store), await claim(store), await claim(store), await claim(store)];
+  for (const { lease } of leases.slice(0, 3)) await end(lease);
+  // No other shard is open, and none that is open goes on.
+  expect(await openShards(id)).toBe(1);
+  expect(await leases[3].lease.renew(5000)).toBe("cancelling");
+  await leases[3].lease.finish({ status: "cancelled", progress: null, events: [] }, []);
+  const { status, error } = await job(id);
+  expect([status, error!.code]).toEqual(["failed", "over_limit"]);
+  expect(error!.message).toContain("has 3000 bytes of datasets, and may have 2500 (RAPPEL_OWNER_MAX_DATASET_BYTES)");
+  expect(error!.message).toContain("30 models of 50");
+  expect(await redis.hgetall(`{rappel}:owner:${OWNER}:usage`)).not.toHaveProperty("dataset_bytes");
+  expect(await store.sets.discarded(10)).toEqual([{ owner: OWNER, id }]);
 });
 
 test("a set that was paused while its results were put together ends when it is resumed", async () => {

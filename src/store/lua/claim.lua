@@ -102,6 +102,21 @@ local passed = 0
 -- Whether the owner of the entered job has another one that waits.
 local has_more
 
+-- Enters a waiting shard of a set that runs: it may begin although its owner may run no more jobs.
+-- What must wait for the set may stand before it. Returns whether there is one.
+local function enter_going_shard()
+  for _, running in ipairs(redis.call('ZRANGE', owned .. ':jobs:running', 0, -1)) do
+    local set_key = owned .. ':job:' .. running
+    for _, shard in ipairs(redis.call('SMEMBERS', set_key .. ':shards')) do
+      if redis.call('ZSCORE', owned .. ':waiting', running .. '.' .. shard) then
+        enter(set_key .. '.' .. shard)
+        return true
+      end
+    end
+  end
+  return false
+end
+
 -- Enters the job whose turn it is. Returns the turn, or nil if there is none.
 local function next_turn()
   while looks < LOOKS do
@@ -117,7 +132,7 @@ local function next_turn()
       enter(root .. ':owner:' .. who .. ':job:' .. first)
       if get('status') ~= 'queued' then
         redis.call('ZREM', owned .. ':waiting', id)
-      elseif is_at_limit() then
+      elseif is_at_limit() and not enter_going_shard() then
         redis.call('ZREM', OWNERS, who)
         redis.call('ZADD', HELD, now + HELD_MS, who)
       else

@@ -234,14 +234,17 @@ local function count_result(bytes)
   if bytes == 0 then redis.call('HDEL', root .. ':results', id) end
 end
 
--- Drops what only an open set needs. The results of a set that does not succeed are of no use.
+-- Drops what only an open set needs. The results of a set that does not succeed are of no use:
+-- their files are removed (src/set-ends.ts).
 local function end_set(status)
-  redis.call('DEL', job .. ':shards', job .. ':todo')
+  redis.call('DEL', job .. ':shards', job .. ':todo', job .. ':damaged')
   redis.call('ZREM', root .. ':concluding', job)
   if status == 'succeeded' then return end
   use_bytes('dataset_bytes', -number('set_bytes'))
   set('set_bytes', 0)
   redis.call('HDEL', root .. ':results', id)
+  redis.call('ZADD', root .. ':discarded', now, job)
+  redis.call('PUBLISH', root .. ':news:sets', 'progress')
 end
 
 -- Ends a shard of a set, or takes it back (shared/set.lua).

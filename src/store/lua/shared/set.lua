@@ -105,6 +105,32 @@ local function stop_shards(status)
   enter(set_key)
 end
 
+-- Lets the set fail once its runs have stopped.
+local function fail_set(failure)
+  if get('set_error') then return end
+  set('set_error', failure)
+  stop_shards('cancelling')
+end
+
+-- The results of a set may not take its owner beyond the limit. What the set has is given back when
+-- it fails, so that it keeps its owner from nothing else.
+local function stay_within_limit()
+  local limit = limit_of('dataset_bytes')
+  local used = limit and used_bytes('dataset_bytes')
+  if not limit or used <= limit then return end
+  local message = 'With the results of this set its owner has %.0f bytes of datasets, and may ' ..
+    'have %.0f (RAPPEL_OWNER_MAX_DATASET_BYTES). The %.0f models of %.0f that had ended took ' ..
+    '%.0f bytes.'
+  fail_set(cjson.encode({
+    code = 'over_limit',
+    message = string.format(message, used, limit, cjson.decode(get('progress')).step,
+      number('total_steps'), number('set_bytes')),
+    suggestion = 'Delete datasets, predictions or sets that you no longer need, or post a set ' ..
+      'of fewer or smaller models.',
+    step = cjson.null,
+  }))
+end
+
 -- Does what is next for the entered set, once some of its shards are closed.
 local function go_on()
   local status = get('status')
@@ -159,12 +185,10 @@ end_shard = function(status)
   enter(set_key)
   if status == 'succeeded' then
     count_models(result)
+    stay_within_limit()
   else
     redis.call('RPUSH', job .. ':todo', shard)
-    if status == 'failed' and not get('set_error') then
-      set('set_error', failure)
-      stop_shards('cancelling')
-    end
+    if status == 'failed' then fail_set(failure) end
   end
   go_on()
   enter(shard_key)
