@@ -9,6 +9,7 @@ import type { TablePath } from "./beside.ts";
 import type { DataSpec, Encoded } from "./encode/encoding.ts";
 import { keySizes } from "./encode/key-sizes.ts";
 import { partitionTable } from "./encode/partitioned-table.ts";
+import { fitShared } from "./encode/shared.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
 import { previewFile } from "./preview.ts";
@@ -24,6 +25,7 @@ const tasks = {
   fitFile,
   measureFile,
   keySizes,
+  fitShared,
   partitionTable: ({ table, data }: { table: TablePath; data: DataSpec }) => partitionTable(table, data),
   batchOrder,
   describeWeights,

@@ -48,11 +48,15 @@ export class ShardRun extends WholeRun {
     }
   }
 
-  async #train({ spec, from, to }: ShardWork, table: Parameters<typeof trainShard>[0]["table"], path: string) {
+  async #train(
+    { spec, inherited, from, to }: ShardWork,
+    table: Parameters<typeof trainShard>[0]["table"],
+    path: string,
+  ) {
     this.watch.enter("training", () => this.#turns);
     this.trace.enter("training");
     const shape = shapeOf(spec, table.keys);
-    return await trainShard({ spec, table, shape, from, to, inherited: null, kernels: chosenKernels() }, path, {
+    return await trainShard({ spec, table, shape, from, to, inherited, kernels: chosenKernels() }, path, {
       turn: async () => {
         this.#turns++;
         await setImmediate();

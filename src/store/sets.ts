@@ -1,4 +1,5 @@
 /** Sets of models: what their shards' runs read, and how a set ends (lua/shared/set.lua). */
+import type { Inherited } from "../contract/resolve/encoders.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { JobResult, SetCounts } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";
@@ -12,6 +13,8 @@ export interface ShardWork {
   readonly setId: string;
   readonly spec: ResolvedSpec;
   readonly datasetIds: readonly string[];
+  /** The encoders that its models take over or share; null: each fits its own. */
+  readonly inherited: Inherited | null;
   /** The numbers of its models: from `from` up to, but not including, `to`. */
   readonly from: number;
   readonly to: number;
@@ -60,11 +63,15 @@ export class Sets {
   /** Null if the set is gone. */
   async work({ owner, jobId }: Pick<Hold, "owner" | "jobId">): Promise<ShardWork | null> {
     const [setId, number] = jobId.split(".");
-    const set = await this.find(owner, setId);
+    const [set, encoders] = await Promise.all([
+      this.find(owner, setId),
+      this.#database.use((redis) => redis.hget(keys.job(owner, setId), "encoders")),
+    ]);
     if (set === null) return null;
     const from = Number(number) * set.shardModels;
     const { spec, datasetIds, models } = set;
-    return { setId, spec, datasetIds, from, to: Math.min(models, from + set.shardModels) };
+    const inherited = JSON.parse(encoders ?? "null") as Inherited | null;
+    return { setId, spec, datasetIds, inherited, from, to: Math.min(models, from + set.shardModels) };
   }
 
   /** The sets, of any owner, that wait for their results to be put together. */

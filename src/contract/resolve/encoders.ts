@@ -34,6 +34,8 @@ import { takenBy } from "../../engine/plan/taken.ts";
 import type { Spec } from "../schema/spec.ts";
 import { canonicalJson } from "./canonical.ts";
 import type { Fault } from "./faults.ts";
+import { firstFold } from "./set-shape.ts";
+import type { Input } from "./tables.ts";
 import { withoutNeutral } from "./identity.ts";
 
 export type { Inherited };
@@ -51,7 +53,8 @@ export interface EncoderSource {
 
 /** What a spec takes over. */
 export interface Inheritance {
-  readonly job: string;
+  /** Null: the models of the set share encoders that are fitted for it. */
+  readonly job: string | null;
   /** The spec's `data` with what the encoders determine. */
   readonly data: Spec["data"];
   /** Null: the data are the same, and so are their encoders. */
@@ -100,7 +103,9 @@ export async function inheritanceOf(
   if (!data || !loss) return null;
   const from = parent ?? (init && "job" in init ? init.job : null);
   const asked = data.encoders ?? (from === null ? "refit" : "inherit");
-  if (asked === "refit") {
+  // Shared ones are fitted once the rest of the data is known to be right (shared-encoders.ts).
+  if (asked === "shared") return null;
+  if (asked === "refit" || asked === "own") {
     const message = "must be null: the encoders are fitted to these data";
     if (data.encoders_sha256 !== null) faults.push({ pointer: "/data/encoders_sha256", message });
     return null;
@@ -116,8 +121,8 @@ export async function inheritanceOf(
     faults.push({ pointer, message: `names ${job}, which does not exist` });
     return null;
   }
-  if (isSet(found.spec)) {
-    const message = `names ${job}, a set of models, which have each their own encoders: name the plain job of one`;
+  if (isSet(found.spec) && found.inherited === null) {
+    const message = `names ${job}, a set of models, which have each their own encoders: name the plain job of one, or a set with "encoders": "shared"`;
     faults.push({ pointer, message });
     return null;
   }
@@ -132,23 +137,40 @@ export async function inheritanceOf(
     faults.push({ pointer, message });
     return null;
   }
-  const isTarget = canonicalJson(encoding.target.column) === canonicalJson(data.target);
+  const isTarget = canonicalJson(encoding.target?.column) === canonicalJson(data.target);
   const target = isTarget && targetsOf(loss) === targetsOf(source.spec.loss) ? encoding.target : null;
   const inherited = asStored({ inputs: encoding.inputs, target });
+  return { job, data: { ...determinedBy(inherited, filled, content), encoders: asked }, inherited };
+}
+
+/** @param data of a spec, to which the encoders add what they determine */
+function determinedBy(inherited: Inherited, data: Spec["data"], content: DatasetSummary): Spec["data"] {
   const types = inheritedTypes(tableOf(content), inherited);
-  const columns = { ...types, ...data.columns };
-  return {
-    job,
-    data: { ...filled, features: inheritedFeatures(inherited), columns, encoders: asked },
-    inherited,
-  };
+  return { ...data, features: inheritedFeatures(inherited), columns: { ...types, ...data.columns } };
+}
+
+/** The encoders that the models of a set share. Null if there are faults. */
+export async function sharedBy(
+  { data, loss, model }: Parts,
+  input: Pick<Input, "content" | "share">,
+  faults: Fault[],
+): Promise<Inheritance | null> {
+  if (!data || !loss) return null;
+  const shared = await input.share(firstFold(data), targetsOf(loss), model ? takenBy(model.layers) : "float32");
+  if ("faults" in shared) {
+    faults.push(...shared.faults);
+    return null;
+  }
+  const inherited = asStored(shared);
+  return { job: null, data: determinedBy(inherited, data, input.content), inherited };
 }
 
 /**
- * A job that has succeeded has them in the description of its model. Those of any other job are
- * fitted again, to the same numbers.
+ * A job that has succeeded has them in the description of its model, and a set of models in its
+ * record. Those of any other job are fitted again, to the same numbers.
  */
-async function encodingOf({ spec, model, inherited, read }: EncoderSource, caller: Caller): Promise<Encoding | null> {
+async function encodingOf({ spec, model, inherited, read }: EncoderSource, caller: Caller): Promise<Inherited | null> {
+  if (isSet(spec)) return inherited;
   const takes = takenBy(spec.model.layers);
   if (model !== null) return describedEncoding(model, takes);
   return await read((table) => fit(table, spec.data, targetsOf(spec.loss), takes, inherited, caller));
@@ -194,6 +216,9 @@ export function encodersSha256(inherited: Inherited): string {
   return createHash("sha256").update(canonicalJson(inherited)).digest("hex");
 }
 
+/** Whose encoders they are, in messages. */
+const owned = (job: string | null): string => job ?? "the set";
+
 /** What does not fit the encoders. @param table with the types that the job takes its columns as */
 export function foreignFaults(
   table: TableSummary,
@@ -204,24 +229,24 @@ export function foreignFaults(
     const message = areTexts
       ? "make tokens of texts, and /data/text is null"
       : "make no tokens, as /data/text asks for";
-    return [{ pointer: "/data/encoders", message: `are those of ${job}, which ${message}` }];
+    return [{ pointer: "/data/encoders", message: `are those of ${owned(job)}, which ${message}` }];
   }
   const faults: Fault[] = inheritedFaults(table, inherited);
   if (faults.length > 0) return faults;
   const { classes } = outsideOf(table, inherited);
   if (data.unseen === "error")
     for (const { column, classes: names } of classes) {
-      const message = `must be "zeros", because ${quoted(column)} has ${quotedFirst(names)}, which the encoders of ${job} do not know; or "encoders": "refit" in the data fits new ones`;
+      const message = `must be "zeros", because ${quoted(column)} has ${quotedFirst(names)}, which the encoders of ${owned(job)} do not know; or "encoders": "refit" in the data fits new ones`;
       faults.push({ pointer: "/data/unseen", message });
     }
   const unknown = unknownTargets(table, inherited);
   if (unknown.length > 0) {
-    const message = `names ${quoted(String(data.target))}, which has ${quotedFirst(unknown)}, which the encoders of ${job} do not know; "encoders": "refit" in the data fits new ones`;
+    const message = `names ${quoted(String(data.target))}, which has ${quotedFirst(unknown)}, which the encoders of ${owned(job)} do not know; "encoders": "refit" in the data fits new ones`;
     faults.push({ pointer: "/data/target", message });
   }
   const sha256 = encodersSha256(inherited);
   if (data.encoders_sha256 !== null && data.encoders_sha256 !== sha256) {
-    const message = `must be null or ${sha256}, the hash of the encoders of ${job}`;
+    const message = `must be null or ${sha256}, the hash of the encoders of ${owned(job)}`;
     faults.push({ pointer: "/data/encoders_sha256", message });
   }
   return faults;
@@ -230,18 +255,18 @@ export function foreignFaults(
 /** Characters that an inherited vocabulary lacks. */
 export function unknownFaults(unknown: readonly string[], { job, data }: Pick<Inheritance, "job" | "data">): Fault[] {
   if (unknown.length === 0 || data.unseen === "zeros") return [];
-  const message = `must be "zeros", which leaves characters out, because the encoders of ${job} do not know ${quotedFirst(unknown)}; or "encoders": "refit" in the data fits new ones`;
+  const message = `must be "zeros", which leaves characters out, because the encoders of ${owned(job)} do not know ${quotedFirst(unknown)}; or "encoders": "refit" in the data fits new ones`;
   return [{ pointer: "/data/unseen", message }];
 }
 
-export function foreignWarnings(job: string, { classes, ranges }: Outside): DataWarning[] {
+export function foreignWarnings(job: string | null, { classes, ranges }: Outside): DataWarning[] {
   return [
     ...classes.map(({ column, classes: names }): DataWarning => {
-      const message = `encodes ${quotedFirst(names)} of ${quoted(column)} as zeros, which the encoders of ${job} do not know`;
+      const message = `encodes ${quotedFirst(names)} of ${quoted(column)} as zeros, which the encoders of ${owned(job)} do not know`;
       return { pointer: "/data/unseen", code: "unseen_class", message };
     }),
     ...ranges.map(({ column, min, max, before }): DataWarning => {
-      const message = `are those of ${job}, and ${quoted(column)} goes from ${min} to ${max}, where it was ${before} there`;
+      const message = `are those of ${owned(job)}, and ${quoted(column)} goes from ${min} to ${max}, where it was ${before} there`;
       return { pointer: "/data/encoders", code: "far_range", message };
     }),
   ];

@@ -3,12 +3,15 @@
  * measured by the largest of its models, which is a plain job. What follows from the rows of a
  * model stays open in the spec of the set (src/sets/model-spec.ts).
  */
-import { viewedTable } from "../../data/encode/check.ts";
+import { checkData, viewedTable } from "../../data/encode/check.ts";
 import type { DataSpec } from "../../data/encode/encoding.ts";
 import { isLanguage, partitionColumns } from "../../data/encode/features.ts";
 import { ONE_KEY, partitionFaults, type KeySizes } from "../../data/encode/key-sizes.ts";
 import { LANES } from "../../engine/pack/face.ts";
 import type { Component } from "../../engine/plan/memory.ts";
+import { beforeChoice } from "../../data/encode/where.ts";
+import { targetsOf } from "../../engine/losses/targets.ts";
+import type { TargetKind } from "../../engine/training.ts";
 import { faulty } from "../errors.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
 import { mebibytes, type Fault } from "./faults.ts";
@@ -65,6 +68,7 @@ function isPartitioned(data: Pick<DataSpec, "partition_by">): boolean {
 
 /** Faults of settings that sets cannot have. */
 export function setFaults(parts: Partial<Spec>): Fault[] {
+  if (parts.data?.encoders === "shared" && !isPartitioned(parts.data)) return [NOT_SHARED];
   if (!isSet(parts)) return [];
   const { data, init, observe, detectors, training } = parts;
   const faults: Fault[] = [];
@@ -79,14 +83,18 @@ export function setFaults(parts: Partial<Spec>): Fault[] {
   return faults;
 }
 
+const NOT_SHARED: Fault = {
+  pointer: "/data/encoders",
+  message: 'is "shared" for a set with data.partition_by alone: without it there are no keys to share encoders',
+};
+
 function dataFaults(data: Spec["data"]): Fault[] {
   const faults: Fault[] = [];
   const partitioned = isPartitioned(data);
-  if (data.encoders !== null && typeof data.encoders === "object")
-    faults.push({
-      pointer: "/data/encoders",
-      message: "is for a job with one model: each model of a set fits its own",
-    });
+  if (data.encoders === "shared" && foldsOf(data) > 1) {
+    const message = "would know the rows that validate: with folds each model fits its own encoders";
+    faults.push({ pointer: "/data/encoders", message });
+  }
   if (partitioned && data.synthetic !== undefined)
     faults.push({ pointer: "/data/partition_by", message: "needs rows of a dataset, or inline ones" });
   if (isLanguage(data))
@@ -108,15 +116,23 @@ export interface ModelSet {
   largest<S extends Partial<Spec>>(parts: S): S;
 }
 
-/** Null if there are faults. */
+/** Null if there are faults, or if the spec lacks a section that is needed. */
 export async function setOf(parts: Partial<Spec>, input: Input, faults: Fault[]): Promise<ModelSet | null> {
-  const { data } = parts;
+  const { data, loss } = parts;
+  if (!data || !loss) return null;
   const before = faults.length;
-  if (data) faults.push(...partitionFaults(viewedTable(input.content, data).table, data));
+  faults.push(...columnFaults(input.content, data, targetsOf(loss)));
   if (faults.length > before) return null;
-  const sizes = data !== undefined && isPartitioned(data) ? await input.keys(data) : ONE_KEY;
+  const sizes = isPartitioned(data) ? await input.keys(data) : ONE_KEY;
   const shape = shapeOf(parts, sizes, faults);
   return shape && { shape, largest: (of) => largestModel(of, sizes) };
+}
+
+/** Those that keep the rows from being read. */
+function columnFaults(content: Input["content"], data: Spec["data"], targets: TargetKind): Fault[] {
+  const { table, faults } = viewedTable(content, data);
+  if (faults.length > 0) return faults;
+  return [...partitionFaults(table, data), ...checkData(beforeChoice(table, data), firstFold(data), targets)];
 }
 
 /** What the set is whose largest model was planned. */

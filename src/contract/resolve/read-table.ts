@@ -107,7 +107,7 @@ export async function readTable(
   const column = columns.find(({ name }) => name === data.target);
   const classes = targets === "class" ? (sizes.tokens ?? inherited?.target?.classes ?? column!.classes) : null;
   const outside = inherited && outsideOf(table, inherited);
-  const told = outside && toldOf(inheritance!.job, outside);
+  const told = outside && inheritance!.job !== null ? toldOf(inheritance!.job, outside) : null;
   const warnings = dataWarnings(table, data, sizes);
   if (outside) for (const warning of foreignWarnings(inheritance!.job, outside)) warnings.push(warning);
   return { data: filled, rows, columns, reading, features, sizes, classes, warnings, inherited, told };

@@ -27,7 +27,7 @@ import { encodedBytes } from "../../engine/training.ts";
 import { stateEntries } from "../../engine/state/state.ts";
 import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
-import { inheritanceOf, type EncodersTold, type EncoderSource, type Inheritance } from "./encoders.ts";
+import { inheritanceOf, sharedBy, type EncodersTold, type EncoderSource, type Inheritance } from "./encoders.ts";
 import { startOf, type InitContext, type Start, type StartTold } from "./init.ts";
 import { defaultLogEverySteps, withDerived } from "./derived.ts";
 import { check, mebibytes, type Fault } from "./faults.ts";
@@ -124,10 +124,11 @@ export async function resolveSpec(
     ? await openInput(parts.data, parts.loss ? targetsOf(parts.loss) : null, context, faults)
     : null;
   try {
-    const inheritance = input && (await inheritanceOf(parts, body, forkOf, input.content, context, faults));
     const set = input && isSet(parts) ? await setOf(parts, input, faults) : null;
     // Without models there is nothing to plan.
     if (isSet(parts) && set === null) throw faulty("invalid_spec", faults);
+    const taken = input && (await inheritanceFor(parts, body, forkOf, input, context, faults));
+    const inheritance = set === null ? taken : taken && set.largest(taken);
     // A set is measured by its largest model.
     const [one, oneParts] = set === null ? [value, parts] : [value && set.largest(value), set.largest(parts)];
     const planned = await planJob(one, oneParts, input, { inheritance, forkOf, set }, context, faults);
@@ -137,6 +138,23 @@ export async function resolveSpec(
     await input?.table?.discard();
     throw error;
   }
+}
+
+/** The encoders that are not fitted to the rows of one model. */
+async function inheritanceFor(
+  parts: Partial<Spec>,
+  body: unknown,
+  forkOf: string | null,
+  input: Input,
+  context: ResolveContext,
+  faults: Fault[],
+): Promise<Inheritance | null> {
+  if (parts.data?.encoders !== "shared")
+    return await inheritanceOf(parts, body, forkOf, input.content, context, faults);
+  const shared = await sharedBy(parts, input, faults);
+  // Without encoders the data cannot be measured.
+  if (shared === null) throw faulty("invalid_spec", faults);
+  return shared;
 }
 
 const MANY_LAYERS = 200;

@@ -17,6 +17,7 @@ import { measure, measureStored } from "../../data/encode/encoding-cache.ts";
 import type { DataSpec, Inherited } from "../../data/encode/encoding.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import type { KeySizes, KeySizesInput } from "../../data/encode/key-sizes.ts";
+import type { Shared, ShareInput } from "../../data/encode/shared.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
 import { runInHelper, thisProcess, type Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
@@ -52,6 +53,8 @@ export interface Input {
   measure(data: DataSpec, targets: TargetKind, takes: FeatureForm, inherited: Inherited | null): Promise<Measured>;
   /** The keys of `data.partition_by`, whose columns there are. */
   keys(data: KeySizesInput["data"]): Promise<KeySizes>;
+  /** The encoders that the models of a set share. */
+  share(data: DataSpec, targets: TargetKind, takes: FeatureForm): Promise<Shared>;
   readonly table: BroughtTable | null;
 }
 
@@ -73,8 +76,8 @@ export async function openInput(
     const table = lazily({ synthetic: data.synthetic }, context);
     const measured: Input["measure"] = async (filled, _targets, takes, inherited) =>
       outline.measure(filled, takes, inherited);
-    const keys = () => Promise.reject(new Error("synthetic data have no columns to partition by"));
-    return { content: outline.content, measure: measured, keys, table };
+    const unkeyed = () => Promise.reject(new Error("synthetic data have no columns to partition by"));
+    return { content: outline.content, measure: measured, keys: unkeyed, share: unkeyed, table };
   }
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
   return await storedInput(data, context, faults);
@@ -100,6 +103,7 @@ async function storedInput(data: Spec["data"], context: TableContext, faults: Fa
     measure: (filled, targets, takes, inherited) =>
       using((table) => measureStored(table, filled, targets, takes, context.caller, inherited)),
     keys: (data) => using((table) => keysOf(table, data, context)),
+    share: (data, targets, takes) => using((table) => shareIn({ table, data, targets, takes }, context)),
     table: null,
   };
 }
@@ -152,6 +156,7 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
       measure: (filled, targets, takes, inherited) =>
         measure(columnsPath, filled, targets, takes, context.caller, inherited),
       keys: (data) => keysOf(columnsPath, data, context),
+      share: (data, targets, takes) => shareIn({ table: columnsPath, data, targets, takes }, context),
       table,
     };
   } catch (error) {
@@ -167,6 +172,10 @@ function keysOf(
   { caller = thisProcess }: TableContext,
 ): Promise<KeySizes> {
   return runInHelper("keySizes", { table, data: { columns, where, partition_by } }, caller);
+}
+
+function shareIn(input: ShareInput, { caller = thisProcess }: TableContext): Promise<Shared> {
+  return runInHelper("fitShared", input, caller);
 }
 
 /** Makes the table when it is first needed. */

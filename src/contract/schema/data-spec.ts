@@ -185,15 +185,16 @@ const SyntheticSource = z
 const Encoders = z
   .union(
     [
-      z.enum(["inherit", "refit"]),
+      z.enum(["inherit", "refit", "own", "shared"]),
       z.strictObject({ job: z.string().regex(/^job_[0-9a-z]{26}$/, "must be the id of a job") }),
     ],
-    { error: 'must be "inherit", "refit" or {"job": "job_…"}' },
+    { error: 'must be "inherit", "refit" or {"job": "job_…"}; of a set of models also "own" or "shared"' },
   )
+  .overwrite((encoders) => (encoders === "own" ? "refit" : encoders))
   .nullable()
   .default(null)
   .describe(
-    "Where the encoders come from that turn columns into numbers. `refit`: they are fitted to the training rows. `inherit`: they are those of the job that this one is forked from, or that `init` names. `{job}`: those of another job. Null: `inherit` for these two, else `refit`. Inherited encoders determine `features`, `shape` and `preprocess`. The encoding of the target is inherited too if it is the same column.",
+    "Where the encoders come from that turn columns into numbers. `refit`: they are fitted to the training rows. `inherit`: they are those of the job that this one is forked from, or that `init` names. `{job}`: those of another job. Null: `inherit` for these two, else `refit`. Of a set of models, `refit`, also written `own`, fits encoders to the rows of each model; `shared` fits one for all models, to the rows that train in any of them, and another job may name the set in `{job}`. Inherited and shared encoders determine `features`, `shape` and `preprocess`. The encoding of the target is inherited too if it is the same column.",
   );
 
 const Augment = z

@@ -38,7 +38,7 @@ export interface DataSpec {
   readonly test: SplitRule | null;
   readonly preprocess: Preprocess;
   /** Where the encoders come from; not given or null: they are fitted to the training rows. */
-  readonly encoders?: "refit" | "inherit" | { readonly job: string } | null;
+  readonly encoders?: "refit" | "own" | "inherit" | "shared" | { readonly job: string } | null;
 }
 
 export interface Preprocess {

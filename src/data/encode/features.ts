@@ -118,7 +118,7 @@ export function partitionColumns({ partition_by: columns = null }: Pick<DataSpec
 }
 
 /** The columns that put rows in order. */
-function windowColumns({ window }: DataSpec): string[] {
+export function windowColumns({ window }: DataSpec): string[] {
   if (window === null) return [];
   return window.series === null ? [window.order] : [window.order, window.series];
 }

@@ -8,7 +8,7 @@
  */
 import type { DatasetSummary, TablePath } from "../beside.ts";
 import type { DataSpec } from "./encoding.ts";
-import { featuresOf, isArray, partitionColumns, ruleColumns, targetColumns } from "./features.ts";
+import { featuresOf, isArray, partitionColumns, ruleColumns, targetColumns, windowColumns } from "./features.ts";
 import type { TableSummary } from "./features.ts";
 import { missingIn, ViewedFile } from "./viewed-file.ts";
 import type { Columns } from "../files/beside-files.ts";
@@ -40,33 +40,44 @@ export interface PartitionedColumn {
 
 /** @throws DamagedFile, and Error if the table does not fit the spec */
 export function partitionTable(table: TablePath, data: DataSpec): Promise<PartitionedTable> {
-  return ViewedFile.with(table, data, async (file) => {
-    const names = partitionColumns(data);
-    const { order, offsets, missing, key } = await orderOf(file, names);
-    const ordered = file.inOrder(order);
-    const columns = new Map<number, PartitionedColumn>();
-    for (const name of neededColumns(file.content, data)) {
-      const index = file.index(name);
-      if (columns.has(index)) continue;
-      const summary = file.content.columns[index];
-      const values = isArray(summary) ? await ordered.elements(index) : await ordered.values(index);
-      columns.set(index, { values: shared(values), width: isArray(summary) ? size(summary.shape) : 1 });
-    }
-    const { content } = file;
-    return { content, keys: offsets.length - 1, missing, offsets: shared(offsets), ...keyTexts(offsets, key), columns };
-  });
+  return ViewedFile.with(
+    table,
+    data,
+    async (file) => (await partitionFile(file, data, neededColumns(file.content, data))).table,
+  );
+}
+
+/** With these columns alone. `order`: the number in the file of each row. */
+export async function partitionFile(
+  file: ViewedFile,
+  data: DataSpec,
+  names: readonly string[],
+): Promise<{ table: PartitionedTable; order: Int32Array }> {
+  const { order, offsets, missing, key } = await orderOf(file, partitionColumns(data));
+  const ordered = file.inOrder(order);
+  const columns = new Map<number, PartitionedColumn>();
+  for (const name of names) {
+    const index = file.index(name);
+    if (columns.has(index)) continue;
+    const summary = file.content.columns[index];
+    const values = isArray(summary) ? await ordered.elements(index) : await ordered.values(index);
+    columns.set(index, { values: shared(values), width: isArray(summary) ? size(summary.shape) : 1 });
+  }
+  const { content } = file;
+  const keys = { keys: offsets.length - 1, missing, offsets: shared(offsets), ...keyTexts(offsets, key) };
+  return { table: { content, ...keys, columns }, order };
 }
 
 /** The columns of whose values the models are made. */
 function neededColumns(content: TableSummary, data: DataSpec): string[] {
-  const { weight, window, validation, test } = data;
+  const { weight, validation, test } = data;
   return [
     ...featuresOf(content, data),
     ...targetColumns(data),
     ...ruleColumns(validation),
     ...ruleColumns(test),
     ...(weight === null ? [] : [weight]),
-    ...(window === null ? [] : [window.order, ...(window.series === null ? [] : [window.series])]),
+    ...windowColumns(data),
   ];
 }
 

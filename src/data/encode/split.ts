@@ -49,7 +49,7 @@ export async function splitRows(file: ViewedFile, data: DataSpec, series?: Int32
   return { train: rowsOn(sides, SIDE.train), valid: rowsOn(sides, SIDE.valid), test: rowsOn(sides, SIDE.test) };
 }
 
-function rowsOn(sides: Uint8Array, side: number): Int32Array {
+export function rowsOn(sides: Uint8Array, side: number): Int32Array {
   let count = 0;
   for (let row = 0; row < sides.length; row++) if (sides[row] === side) count++;
   const picked = new Int32Array(new SharedArrayBuffer(4 * count));
