@@ -1,5 +1,5 @@
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
-import { evaluateShare, metricsOf, reportOn } from "../step/evaluation.ts";
+import { evaluateShare, lossOf, metricsOf, reportOn } from "../step/evaluation.ts";
 import type { Outbox } from "./mail.ts";
 import type { Ended, Reports, SnapshotKind, Task } from "./messages.ts";
 import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
@@ -25,6 +25,8 @@ import type { EarlyStopping, Rewind } from "../settings.ts";
  * checkpoint.
  */
 
+const LOSS = "valid_loss";
+
 export class CrewThread {
   readonly step: TrainingStep;
   readonly #kernels: Kernels;
@@ -35,6 +37,10 @@ export class CrewThread {
   readonly #rewind: Rewind | null;
   readonly #leader: boolean;
   readonly #mail: Outbox;
+  /** Whether the loss is all that evaluations before the last are for. */
+  readonly #lossDecides: boolean;
+  /** Whether the last evaluation computed nothing but the loss. */
+  #onlyLoss = false;
   #reports: Reports = { valid: null, test: null };
 
   /** `parts`: those of another job of the plan with the same settings (step.ts). */
@@ -48,6 +54,7 @@ export class CrewThread {
     this.#leader = task.thread === 0;
     this.#mail = mail;
     this.step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, mail, parts);
+    this.#lossDecides = task.onlyModels === true && this.#deciding().every((metric) => metric === LOSS);
   }
 
   /** Yields between two steps as long as the outbox asks for it. */
@@ -150,12 +157,11 @@ export class CrewThread {
     const { barrier, update, follower, doubles, stepsPerEpoch } = this.step;
     const progress = this.#progress;
     const { early_stopping: rule, pruning, eval_every_epochs: every } = this.#job.training;
-    const metric = rule?.metric ?? "valid_loss";
+    const metric = rule?.metric ?? LOSS;
     const began = performance.now();
-    const { data } = this.#job;
-    this.#evaluateRows(data.validRows);
+    this.#onlyLoss = this.#lossDecides && progress.step < this.step.totalSteps;
+    this.#validate();
     if (this.#leader) {
-      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows, this.#judge());
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (pruning) doubles[DOUBLE.pruned] = progress.metrics[pruning.metric];
       if (follower !== null && follower.metric !== "train_loss")
@@ -177,6 +183,22 @@ export class CrewThread {
     this.#mail.post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
   }
 
+  /** The metrics of an evaluation that decide how the job goes on. */
+  #deciding(): string[] {
+    const { early_stopping: rule, pruning } = this.#job.training;
+    const followed = this.step.follower?.metric ?? "train_loss";
+    return [rule?.metric ?? LOSS, pruning?.metric ?? LOSS, followed === "train_loss" ? LOSS : followed];
+  }
+
+  #validate(): void {
+    const { data } = this.#job;
+    const { validRows: rows } = data;
+    this.#evaluateRows(rows, this.#onlyLoss);
+    if (!this.#leader) return;
+    const evaluate = this.#onlyLoss ? lossOf : metricsOf;
+    this.#progress.metrics = evaluate(this.#kernels, this.#plan, data, rows, this.#judge());
+  }
+
   /**
    * Reports on the rows that validate, which were evaluated last, and on those of the test, whose
    * metrics join the others.
@@ -184,6 +206,11 @@ export class CrewThread {
   #report(): void {
     const { data } = this.#job;
     const { validRows, testRows } = data;
+    if (this.#onlyLoss) {
+      // The job has ended before its last step.
+      this.#onlyLoss = false;
+      this.#validate();
+    }
     const reportOnRows = (rows: Int32Array) =>
       this.#leader && rows.length > 0 && !this.#task.onlyModels
         ? reportOn(this.#kernels, this.#plan, data, rows, this.#judge())
@@ -204,11 +231,12 @@ export class CrewThread {
   }
 
   /** Records what the evaluation weights make of these rows. */
-  #evaluateRows(rows: Int32Array): void {
+  #evaluateRows(rows: Int32Array, onlyLoss = false): void {
     if (rows.length === 0) return;
     const { evaluation: network, evaluated, batches, barrier } = this.step;
     this.#evaluationWeights();
-    evaluateShare(this.#kernels, this.#plan, this.#job.data, rows, network, evaluated, batches, this.#task.thread);
+    const objective = onlyLoss ? { ...evaluated, logLoss: null } : evaluated;
+    evaluateShare(this.#kernels, this.#plan, this.#job.data, rows, network, objective, batches, this.#task.thread);
     barrier.meet();
   }
 

@@ -39,10 +39,9 @@ export class EvaluatedRows {
   readonly columns: number;
   readonly scores: Float32Array;
   readonly exp: (x: number) => number;
-  /** How much each target counts. */
-  readonly weights: Float64Array;
   readonly #data: EvaluatedData;
   readonly #read = new Map<Recorded, Float64Array>();
+  #weights: Float64Array | undefined;
   #counts: ClassCounts | null | undefined;
 
   constructor(data: EvaluatedData) {
@@ -51,7 +50,12 @@ export class EvaluatedRows {
     this.columns = data.columns;
     this.scores = data.scores;
     this.exp = (x) => data.exp(x);
-    this.weights = data.weights ?? new Float64Array(this.of("target").length).fill(1);
+    this.#weights = data.weights;
+  }
+
+  /** How much each target counts. */
+  get weights(): Float64Array {
+    return (this.#weights ??= new Float64Array(this.of("target").length).fill(1));
   }
 
   of(what: Recorded): Float64Array {

@@ -1,5 +1,6 @@
 import { WORD } from "../crew/control.ts";
 import type { Batches } from "./batches.ts";
+import { loss as meanLoss } from "../metrics/loss.ts";
 import { computeMetrics } from "../metrics/metrics.ts";
 import { reportOf, type EvaluationReport } from "../metrics/report.ts";
 import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
@@ -151,6 +152,11 @@ export function metricsOf(
   side: "valid" | "test" = "valid",
 ): Record<string, number> {
   return computeMetrics(evaluatedRows(kernels, plan, data, rows, loss), loss, side);
+}
+
+/** The loss alone, as `metricsOf` gives it. The rows may have been recorded without log losses. */
+export function lossOf(...recorded: Parameters<typeof evaluatedRows>): Record<string, number> {
+  return { valid_loss: meanLoss.compute(evaluatedRows(...recorded)) };
 }
 
 /** What the rows that were recorded say beyond the metrics. */
