@@ -7,6 +7,7 @@ import type { FastifyReply } from "fastify";
 import { Faulty, faulty } from "../contract/errors.ts";
 import { datasetIds } from "../contract/facts.ts";
 import { check, pointer, type Fault } from "../contract/resolve/faults.ts";
+import { isObject } from "../contract/resolve/merge-patch.ts";
 import { UNBOUNDED } from "../contract/resolve/present.ts";
 import { resolveSpec, type Resolved, type ResolveContext } from "../contract/resolve/resolve.ts";
 import { baseFaults, distinct, faultsOfTrial, parametersOf, studyOf, trialsOf } from "../contract/resolve/study.ts";
@@ -90,7 +91,7 @@ class Tried {
 
   async resolveCorners(parameters: readonly Parameter[]): Promise<Fault[]> {
     const { trials, unset } = cornersOf(this.#asked.spec, parameters, MOST_RESOLVED);
-    const at = (place: string[], message: string) => ({ pointer: pointer(["space", ...place]), message, value: null });
+    const at = (place: string[], message: string) => ({ pointer: pointer(["space", ...place]), message, here: null });
     const faults: ReturnType<typeof faultsOfTrial> = unset.map((lost) => at([lost, "when"], "never holds"));
     const pace = new Pace();
     for (const trial of trials) {
@@ -104,10 +105,8 @@ class Tried {
 
   async #faultsOf(trial: Placed, parameters: readonly Parameter[]) {
     const placed = withValues(this.#asked.spec, parameters, trial.values) as Spec;
-    const training = {
-      ...placed.training,
-      pruning: { metric: this.#asked.objective, rungs: [{ epoch: 1, value: null }] },
-    };
+    const pruning = { metric: this.#asked.objective, rungs: [{ epoch: 1, value: null }] };
+    const training = isObject(placed.training) ? { ...placed.training, pruning } : placed.training;
     const data = this.#kept === null ? placed.data : this.data().data;
     try {
       const resolved = await resolveSpec({ ...placed, data, training }, this.#context);
@@ -115,7 +114,7 @@ class Tried {
         await resolved.table?.discard();
         const message =
           "makes a set of models, and a trial is one job: leave out partition_by, /training/seeds and folds without a fold";
-        return [{ pointer: "/spec", message, value: null }];
+        return [{ pointer: "/spec", message, here: null }];
       }
       this.first ??= resolved;
       const room = roomOf(resolved, 0);

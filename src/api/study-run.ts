@@ -41,6 +41,7 @@ export class StudyRun {
   /** All trials so far, by number. Of those that have not ended `#open` has the latest. */
   #trials: StoredTrial[] = [];
   readonly #open = new Map<number, Open>();
+  #held: string | null = null;
   /** What came of the first trials, up to one that has not ended. */
   #ended: EndedTrial[] = [];
 
@@ -77,6 +78,7 @@ export class StudyRun {
     const { settings } = record;
     const parameters = parametersOf(settings.space, []);
     this.#record = record;
+    this.#held = record.held;
     this.#context = { ...this.#base, settings, parameters };
     this.#study = studyOf(settings, parameters, settings.epochs, []);
     this.#trials = [];
@@ -151,14 +153,23 @@ export class StudyRun {
       );
       for (const [i, trial] of fresh.entries()) {
         const refusal = refusals[i];
-        // There is no room for its jobs now. A later look plans it again, and finds those that are
-        // there.
-        if (refusal === "later") return;
-        await this.#put(refusal === null ? trial : { ...trial, status: "failed", error: refusal });
+        // A later look plans it again, and finds the jobs that are there.
+        if (refusal?.for === "now") return await this.#hold(refusal.why);
+        await this.#put(refusal === null ? trial : { ...trial, status: "failed", error: refusal.why });
         if (refusal === null) watch.watch(trial.number, this.#jobs(trial.number));
       }
       this.#count();
     }
+    await this.#hold(null);
+  }
+
+  /** Tells why the next trial does not start; null: it waits for nothing but other trials. */
+  async #hold(why: string | null): Promise<void> {
+    // A pause takes the reason away, also one that is over before the next look.
+    if (why === null && this.#held === null) return;
+    const { services, request, id } = this.#base;
+    await services.store.studies.hold(request.owner, id, why);
+    this.#held = why;
   }
 
   /** The next trials, at most so many as are started at once. */
@@ -167,7 +178,9 @@ export class StudyRun {
     const known = this.#trials.length;
     const all = this.#trials.map(({ values }) => values);
     const fresh: StoredTrial[] = [];
-    for (let number = known; number < Math.min(settings.trials, known + AT_ONCE); number++) {
+    // Where there is little room, it goes to all jobs of one trial before the next.
+    const most = this.#held === null ? AT_ONCE : 1;
+    for (let number = known; number < Math.min(settings.trials, known + most); number++) {
       if (neededBy(this.#study, number) > this.#ended.length) break;
       await this.#pace.turn();
       const { values, rungs } = planTrial(this.#study, number, this.#ended, all);

@@ -4,6 +4,7 @@ import { resolveSpec, type ResolveContext } from "../contract/resolve/resolve.ts
 import type { Spec } from "../contract/schema/spec.ts";
 import { isFinal, type JobSummary } from "../contract/wire/job.ts";
 import { createdJob, createJob } from "./job-creation.ts";
+import { limited } from "./plugins/problems.ts";
 import type { Services } from "./services.ts";
 import { NoRoom, OverLimit } from "../store/errors.ts";
 import type { StoredTrial, StudySettings } from "../store/studies.ts";
@@ -19,15 +20,18 @@ export interface TrialContext {
   readonly parameters: readonly Parameter[];
 }
 
-/**
- * Creates the jobs of a trial that are not there yet. Returns why a spec is refused, or `later` if
- * there is no room for them now; null: all are there.
- */
+/** Why a trial does not start: its spec is refused, or there is no room for its jobs now. */
+export interface Refusal {
+  readonly for: "good" | "now";
+  readonly why: string;
+}
+
+/** Creates the jobs of a trial that are not there yet. Null: all are there. */
 export async function createJobs(
   context: TrialContext,
   trial: StoredTrial,
   ids: readonly string[],
-): Promise<string | null> {
+): Promise<Refusal | null> {
   const { services, request, resolving } = context;
   const spec = specOf(context, trial);
   try {
@@ -38,10 +42,17 @@ export async function createJobs(
     }
     return null;
   } catch (error) {
-    if (error instanceof Faulty) return error.message;
-    if (error instanceof OverLimit || error instanceof NoRoom) return "later";
+    if (error instanceof Faulty) return { for: "good", why: error.message };
+    if (error instanceof OverLimit || error instanceof NoRoom) return { for: "now", why: lackOf(error) };
     throw error;
   }
+}
+
+function lackOf(error: OverLimit | NoRoom): string {
+  if (error instanceof NoRoom)
+    return `The store is full: the next trial may need ${error.needBytes} bytes, and ${error.freeBytes} are free.`;
+  const { what, limit, used, more } = error;
+  return `You may have ${limit} ${limited[what].kind}; you have ${used}, and the next trial would be ${more} more.`;
 }
 
 function specOf({ id, settings, parameters }: TrialContext, { number, values, thresholds }: StoredTrial): Spec {

@@ -44,10 +44,15 @@ export async function bestOfStudy(client: Client, id: string): Promise<Output> {
   return { value: study.best, text: bestText(study), refused: study.best === null };
 }
 
-function lineOf({ status, objective, best, trials: { total, ended, pruned, failed } }: Study): string {
+function lineOf({ status, objective, best, waiting_for, trials: { total, ended, pruned, failed } }: Study): string {
   const counts = [`trial ${ended}/${total}`, `pruned ${pruned}`, `failed ${failed}`];
   const found = best === null ? [] : [`best ${objective} ${best.value.toPrecision(5)} (trial ${best.trial})`];
-  return [...counts, ...found, ...(status === "running" ? [] : [status])].join("  ");
+  return [
+    ...counts,
+    ...found,
+    ...(status === "running" ? [] : [status]),
+    ...(waiting_for === null ? [] : [waiting_for]),
+  ].join("  ");
 }
 
 function bestText({ objective, best }: Study): string {

@@ -62,6 +62,7 @@ const fields = [
   "best_value",
   "trials_sha256",
   "prefix",
+  "held",
 ] as const;
 type Field = (typeof fields)[number];
 
@@ -76,6 +77,8 @@ export interface StudyRecord extends Known {
   readonly createdAt: number;
   /** How many of the first trials had ended when its time was over; null: that was not so. */
   readonly prefix: number | null;
+  /** Why the next trial does not start although it may; null: it waits for other trials. */
+  readonly held: string | null;
 }
 
 /**
@@ -142,6 +145,7 @@ export class Studies {
         status: record.status as StudyStatus,
         createdAt: Number(record.created_at),
         prefix: record.prefix === null ? null : Number(record.prefix),
+        held: record.held,
       }
     );
   }
@@ -212,6 +216,11 @@ export class Studies {
     return done === 1;
   }
 
+  /** Notes why the next trial of a running study does not start; null: there is no reason. */
+  async hold(owner: string, id: string, why: string | null): Promise<void> {
+    await this.#database.run("hold_study", keys.study(owner, id), why ?? "");
+  }
+
   async change(owner: string, id: string, { to, from, event, fields = {} }: StudyChange): Promise<ChangedStudy> {
     const outcome = await this.#database.run<"changed" | "wrong_status" | "missing">(
       "change_study",
@@ -266,6 +275,7 @@ export class Studies {
       created_at: toTime(record.created_at!),
       finished_at: toTime(record.finished_at),
       trials: { total, ended: count("succeeded") + pruned + failed + count("cancelled"), pruned, failed },
+      waiting_for: record.held,
       best: await this.#best(owner, id, record),
       trials_sha256: record.trials_sha256,
     };

@@ -1,5 +1,5 @@
 /** Studies over HTTP. Their jobs are ended by a worker without arithmetic, in any order. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Study } from "../../src/contract/wire/study.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 import { endJobs, orders, over, read, study, trialsOf, until, withoutJobs } from "./studies.ts";
@@ -128,6 +128,50 @@ test("a paused study starts no trial, and goes on when it is resumed", async () 
   expect([...stream.text.matchAll(/^event: (\w+)$/gm)].map(([, type]) => type)).toEqual(types);
   expect((await service.call("DELETE", `/v1/studies/${id}`)).status).toBe(204);
   expect((await service.call("GET", `/v1/studies/${id}/trials`)).status).toBe(404);
+});
+
+const mayWait = async (waiting: number | null) => {
+  const none = { running: null, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null };
+  await service.store.limitOwners({ waiting, ...none });
+};
+
+test("a study whose owner may have no more waiting jobs says so, and goes on when there is room", async () => {
+  await mayWait(3);
+  onTestFinished(() => mayWait(null));
+  const { id } = await study(service, asked({ seeds: 2 }));
+  const why = "You may have 3 jobs waiting; you have 3, and the next trial would be 1 more.";
+  await until(
+    () => read(service, id),
+    ({ waiting_for }) => waiting_for === why,
+  );
+  const post = async (action: string) => await service.call("POST", `/v1/studies/${id}/${action}`);
+  expect((await post("pause")).body).toMatchObject({ status: "paused", waiting_for: null });
+  await post("resume");
+  await until(
+    () => read(service, id),
+    ({ waiting_for }) => waiting_for === why,
+  );
+  work();
+  expect(await over(service, id)).toMatchObject({ status: "succeeded", waiting_for: null, trials: { ended: 12 } });
+  await rest();
+  await mayWait(null);
+  work();
+  const { id: other } = await study(service, asked({ seeds: 2 }));
+  const free = await over(service, other);
+  expect((await read(service, id)).trials_sha256).toBe(free.trials_sha256);
+});
+
+test("a study that is cancelled while it waits for room leaves no job behind", async () => {
+  await mayWait(3);
+  onTestFinished(() => mayWait(null));
+  const { id } = await study(service, asked({ seeds: 2 }));
+  await until(
+    () => read(service, id),
+    ({ waiting_for }) => waiting_for !== null,
+  );
+  await service.call("POST", `/v1/studies/${id}/cancel`);
+  expect(await over(service, id)).toMatchObject({ status: "cancelled", waiting_for: null });
+  expect((await service.store.jobs.list("default", { limit: 10, statuses: ["queued"] })).data).toEqual([]);
 });
 
 test("a cancelled study cancels the jobs of its trials", async () => {
@@ -276,6 +320,14 @@ test.each<[string, object, string[]]>([
     ["/space/~1optimizer~1lr/uniform must have a highest value above the lowest"],
   ],
   [
+    "a part that is none",
+    { spec: { ...specFor("ds_x"), training: "x" }, space: lr },
+    [
+      expect.stringMatching(/^\/spec\/data\/dataset /) as unknown as string,
+      expect.stringMatching(/^\/spec\/training must be an object .*, not "x"$/) as unknown as string,
+    ],
+  ],
+  [
     "a range that is too wide",
     { space: { "/optimizer/lr": { uniform: [-1e308, 1e308] } } },
     ["/space/~1optimizer~1lr/uniform must be narrower: its width is no finite number"],
@@ -344,6 +396,16 @@ test.each<[string, object, string[]]>([
   expect([status, body.code]).toEqual([422, "invalid_spec"]);
   expect(told.toSorted()).toEqual(wanted);
   expect((await service.call("GET", "/v1/studies?limit=1")).body.data).toEqual(before);
+});
+
+test("a fault of a whole part names what the space has set in it", async () => {
+  const space = { ...lr, "/model/layers/0/out_features": { int: [4, 1_000_000] } };
+  const { body } = await service.call("POST", "/v1/studies", { body: asked({ space }) });
+  const where = /^makes .* \(here \/model\/layers\/0\/out_features is 1000000\)$/;
+  expect(body.errors).toMatchObject([
+    { pointer: "/spec/model", message: expect.stringMatching(where) },
+    { pointer: "/spec/model", message: expect.stringMatching(where) },
+  ]);
 });
 
 test("a trial is one job, and no set of models", async () => {

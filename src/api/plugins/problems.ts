@@ -131,7 +131,8 @@ function noRoom({ needBytes, freeBytes, limitBytes }: NoRoom): Problem {
   );
 }
 
-const limited = {
+/** What an owner may have only so much of, and what to do about it. */
+export const limited = {
   waiting: { kind: "jobs waiting", remedy: "Post it again when one has started.", retrySeconds: 10 },
   predictions: { kind: "predictions over datasets", remedy: "Delete some that you no longer need.", retrySeconds: 60 },
   dataset_bytes: { kind: "bytes of datasets", remedy: "Delete some that you no longer need.", retrySeconds: 60 },

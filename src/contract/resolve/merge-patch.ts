@@ -30,6 +30,6 @@ function isOtherKind(target: Members, patch: Members): boolean {
 
 type Members = Record<string, unknown>;
 
-function isObject(value: unknown): value is Members {
+export function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -146,8 +146,8 @@ export function baseFaults({ spec, seeds }: Pick<StudyRequest, "spec" | "seeds">
 }
 
 interface TrialFault extends Fault {
-  /** The value of a number that the spec may not have; null if it is something else. */
-  readonly value: string | null;
+  /** The values of the space that the spec had; null if there is nothing to say of them. */
+  readonly here: string | null;
 }
 
 /** Where the faults of a trial's spec come from: the space, the objective, or the study's spec. */
@@ -157,23 +157,29 @@ export function faultsOfTrial(
   parameters: readonly Parameter[],
 ): TrialFault[] {
   return faults.map(({ pointer: at, message }) => {
-    const fault = { message, value: null };
+    const fault = { message, here: null };
     if (contains("/training/pruning", at)) return { ...fault, pointer: "/objective" };
     const set = parameters.findLast(({ pointer }) => Object.hasOwn(values, pointer) && contains(pointer, at));
-    if (set === undefined) return { ...fault, pointer: `/spec${at}` };
+    if (set === undefined) return { message, here: within(at, values), pointer: `/spec${at}` };
     const { domain } = set;
     const value = values[set.pointer];
-    if (domain.kind !== "choice") return { message, pointer: place(set.pointer), value: String(value) };
+    if (domain.kind !== "choice") return { message, pointer: place(set.pointer), here: `it is ${String(value)}` };
     const index = domain.values.findIndex((other) => isDeepStrictEqual(other, value));
     return { ...fault, pointer: place(set.pointer, "choice", String(index)) + at.slice(set.pointer.length) };
   });
 }
 
+/** What the space has set in a part of the spec, without values that may be long. */
+function within(part: string, values: Placed["values"]): string | null {
+  const set = Object.entries(values).filter(([at, value]) => contains(part, at) && typeof value !== "object");
+  return set.length === 0 ? null : set.map(([at, value]) => `${at} is ${JSON.stringify(value)}`).join(", ");
+}
+
 /** Each fault once, although several trials have it. */
 export function distinct(faults: readonly TrialFault[]): Fault[] {
   const byText = Map.groupBy(faults, ({ pointer, message }) => `${pointer} ${message}`);
-  return [...byText.values()].map(([{ pointer, message, value }]) => ({
+  return [...byText.values()].map(([{ pointer, message, here }]) => ({
     pointer,
-    message: value === null ? message : `${message} (here it is ${value})`,
+    message: here === null ? message : `${message} (here ${here})`,
   }));
 }

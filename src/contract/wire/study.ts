@@ -120,6 +120,12 @@ export const Study = z
       pruned: Count,
       failed: Count,
     }),
+    waiting_for: z
+      .string()
+      .nullable()
+      .describe(
+        "Why the next trial does not start although it may: there is no room for its jobs. Null if it only waits for other trials.",
+      ),
     best: z
       .object({ trial: Count, value: z.number(), values: Values, job: JobId.describe("The job of its first seed.") })
       .nullable()

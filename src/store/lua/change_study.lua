@@ -16,6 +16,7 @@ if not string.find(' ' .. ARGV[2] .. ' ', ' ' .. status .. ' ', 1, true) then
   return 'wrong_status'
 end
 set('status', ARGV[1], unpack(ARGV, 4))
+unset('held')
 if ended[ARGV[1]] then
   set('finished_at', now)
   redis.call('HDEL', root .. ':studies', id)
