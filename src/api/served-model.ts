@@ -28,6 +28,10 @@ export function assertSucceeded(status: Job["status"]): void {
   throw new Problem("wrong_status", detail, { current_status: status });
 }
 
+export function noBest(): Problem {
+  return notFound("This job kept no best weights; that takes checkpoint.keep_best in its spec.");
+}
+
 /** @throws Problem if there is no such model, Damaged if it is lost */
 export async function servedModel(
   store: Store,
@@ -37,7 +41,7 @@ export async function servedModel(
 ): Promise<{ job: Job; file: { bytes: Buffer; sha256: string } }> {
   const job = await succeeded(store, owner, id);
   if (which === "best" && (!job.spec.checkpoint.keep_best || job.result!.best === null)) {
-    throw notFound("This job kept no best weights; that takes checkpoint.keep_best in its spec.");
+    throw noBest();
   }
   const file = await store.jobs.model(owner, id, which);
   if (file !== null) return { job, file };

@@ -7,12 +7,16 @@ import type { SetModel, SetModelDetails } from "../contract/wire/model-set.ts";
 import { DatasetLost } from "../data/dataset.ts";
 import { DamagedFile } from "../data/files/disk.ts";
 import { meters } from "../meters.ts";
+import type { SetSource } from "../predict/set.ts";
+import { modelsOf } from "../contract/resolve/set-shape.ts";
+import { shapeOf } from "../sets/numbering.ts";
 import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.ts";
 import { metricColumn, SetIndex, type Listing } from "../sets/set-index.ts";
 import { NotStackable, stacked, type Stacked } from "../sets/stacked.ts";
 import { indexId, shardId, type EndedSet } from "../store/sets.ts";
 import { notFound } from "./plugins/problems.ts";
 import { noSuchJob } from "./routes/jobs.ts";
+import { assertSucceeded, noBest } from "./served-model.ts";
 import type { Services } from "./services.ts";
 
 const AGAIN = "Post the job again: it makes the same models.";
@@ -68,13 +72,42 @@ export async function stackedModels(
   if (job === null || set === null) return null;
   if (job.status !== "succeeded") throw notEnded(job.status, "The set");
   if (which === "best") throw notFound("The best weights of a set are read model by model: /models/{number}/model.");
-  const shards = Array.from({ length: Math.ceil(set.models / set.shardModels) }, (_, number) => shardId(id, number));
   try {
-    const all = await unlessLost(() => stacked(shards.map((shard) => files.results.pathOf(shard))));
+    const all = await unlessLost(() => stacked(shardsOf(set).map((shard) => files.results.pathOf(shard))));
     return { ...all, sha256: job.result!.weights_sha256 };
   } catch (error) {
     throw error instanceof NotStackable ? new Problem("not_stackable", error.message) : error;
   }
+}
+
+/**
+ * What a set that has succeeded predicts with; null if the job is no set.
+ * @throws Problem if it kept no such weights
+ */
+export async function servedSet(
+  { store, files }: Pick<Services, "store" | "files">,
+  owner: string,
+  id: string,
+  which: Which,
+): Promise<SetSource | null> {
+  const [job, set] = await Promise.all([store.jobs.get(owner, id), store.sets.find(owner, id)]);
+  if (job === null || set === null) return null;
+  assertSucceeded(job.status);
+  const { data, model, loss, checkpoint } = job.spec;
+  if (which === "best" && !checkpoint.keep_best) throw noBest();
+  const perKey = shapeOf(set.spec, 1);
+  return {
+    spec: { data, model, loss },
+    shape: { ...perKey, keys: set.models / modelsOf(perKey) },
+    shards: shardsOf(set).map((shard) => files.results.pathOf(shard)),
+    shardModels: set.shardModels,
+    index: files.results.pathOf(indexId(id)),
+    weights_sha256: job.result!.weights_sha256,
+  };
+}
+
+function shardsOf({ id, models, shardModels }: EndedSet): string[] {
+  return Array.from({ length: Math.ceil(models / shardModels) }, (_, number) => shardId(id, number));
 }
 
 /** What models are sorted by; null: by their numbers. With `-` before it the largest come first. */
@@ -114,7 +147,7 @@ function sortFault(known: readonly string[]): Fault {
 }
 
 /** @throws DatasetLost if a file is missing or damaged */
-async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
+export async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
   try {
     return await use();
   } catch (error) {

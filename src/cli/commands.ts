@@ -5,7 +5,7 @@ import { access, readFile, writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { parse } from "yaml";
 import type { Client, SpecInput } from "../client/client.ts";
-import type { BatchInput, Fork } from "../client/inputs.ts";
+import type { BatchInput, Fork, ModelChoice } from "../client/inputs.ts";
 import type { Job } from "../contract/wire/job.ts";
 import { hintOnReading } from "./hints.ts";
 import { summary } from "./inspect.ts";
@@ -132,12 +132,7 @@ export async function model(
 }
 
 /** Predicts from the rows of a CSV file, or from those of a dataset. */
-export async function predict(
-  client: Client,
-  id: string,
-  file: string,
-  options: { which: "final" | "best" },
-): Promise<Output> {
+export async function predict(client: Client, id: string, file: string, options: ModelChoice): Promise<Output> {
   if (/^ds_\w{26}$/.test(file)) return await predictDataset(client, id, { dataset: file, ...options });
   const rows = await read(file, async () => (file === "-" ? await standardInput() : await readFile(file, "utf8")));
   const answer = await client.predict(id, rows, options);

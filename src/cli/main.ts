@@ -142,6 +142,8 @@ program
   .addOption(
     new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
   )
+  .option("--fold <number>", "of a set: the fold whose models predict (default: 0)", Number)
+  .option("--seed <number>", "of a set: the seed whose models predict, by its number (default: 0)", Number)
   .action((id: string, csv: string, options) => run((client) => predict(client, id, csv, options), id));
 
 const study = program.command("study").description("search for the best parameters of a spec");

@@ -29,10 +29,18 @@ import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../con
 import type { JobBatchResults } from "../contract/wire/job-batch.ts";
 import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
-import type { GeneratedText, Predictions, Which } from "../contract/wire/prediction.ts";
+import type { GeneratedText, Predictions } from "../contract/wire/prediction.ts";
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import type { Weights } from "../contract/wire/weights.ts";
-import type { BatchInput, DatasetInput, Fork, PageQuery, PredictionInput, PreviewInput } from "./inputs.ts";
+import type {
+  BatchInput,
+  DatasetInput,
+  Fork,
+  ModelChoice,
+  PageQuery,
+  PredictionInput,
+  PreviewInput,
+} from "./inputs.ts";
 import { keyOf, sleep, type Idempotent } from "./again.ts";
 import { path, type Body } from "./calls.ts";
 import { StudyCalls } from "./study-calls.ts";
@@ -233,11 +241,11 @@ export class Client extends StudyCalls {
   }
 
   /** What the model says of new rows: those of a CSV, or of a request in JSON. */
-  predict(id: string, rows: string | PredictionInput, { which }: { which?: Which } = {}): Promise<Predictions> {
+  predict(id: string, rows: string | PredictionInput, choice: ModelChoice = {}): Promise<Predictions> {
     const route = path`/v1/jobs/${id}/predict`;
-    if (typeof rows !== "string") return this.send(route, { which, ...rows }, { again: true });
+    if (typeof rows !== "string") return this.send(route, { ...choice, ...rows }, { again: true });
     const headers = { "content-type": "text/csv" };
-    return this.json("POST", route, { query: { which }, headers, body: rows, again: true });
+    return this.json("POST", route, { query: { ...choice }, headers, body: rows, again: true });
   }
 
   /** Predicts from all rows of a dataset. The prediction runs by itself, as a job does. */

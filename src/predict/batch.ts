@@ -81,7 +81,7 @@ async function* texts(
   const { rows } = columns.content;
   for (let first = 0; first < rows; first += step) {
     const count = Math.min(step, rows - first);
-    const faults = new Faults(first);
+    const faults = new Faults((row) => first + row);
     await blocks.next(count, faults);
     const lengths = (await series?.next(count, faults)) ?? null;
     faults.settle();
@@ -89,7 +89,7 @@ async function* texts(
     const predictions: Prediction[] = [];
     const each = (prediction: Prediction) =>
       series === null ? written.push(lines.of(prediction)) : predictions.push(prediction);
-    await model.predictColumns(blocks, new Faults(first - blocks.kept), memories, samples, each);
+    await model.predictColumns(blocks, new Faults((row) => first - blocks.kept + row), memories, samples, each);
     if (series !== null && lengths !== null) series.take(lengths, predictions);
     if (first + count === rows) series?.end();
     crashPoint("mid-prediction");

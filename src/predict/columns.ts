@@ -27,17 +27,30 @@ export interface CellRules {
 
 /** The faults of a request. Reading ends when there are as many as an answer describes. */
 export class Faults {
-  readonly #list: Fault[] = [];
-  /** The number of the first row that is read. */
-  readonly #first: number;
+  readonly #list: Fault[];
+  /** How many of the list are older. */
+  readonly #before: number;
+  /** The number of a row among all. */
+  readonly #numberOf: (row: number) => number;
 
-  constructor(first = 0) {
-    this.#first = first;
+  constructor(numberOf: (row: number) => number = (row) => row, list: Fault[] = []) {
+    this.#list = list;
+    this.#before = list.length;
+    this.#numberOf = numberOf;
+  }
+
+  /** Of some of the rows. They are told with the others. */
+  of(rows: ArrayLike<number>): Faults {
+    return new Faults((row) => this.#numberOf(rows[row]), this.#list);
+  }
+
+  get any(): boolean {
+    return this.#list.length > this.#before;
   }
 
   /** @throws Problem if there are too many */
   add([list, row, ...path]: readonly PropertyKey[], message: string): void {
-    const place = typeof row === "number" ? [list, this.#first + row, ...path] : [list];
+    const place = typeof row === "number" ? [list, this.#numberOf(row), ...path] : [list];
     this.#list.push({ pointer: pointer(place), message });
     if (this.#list.length === MAX_FAULTS) this.settle();
   }
@@ -171,7 +184,10 @@ export function numberOf(
 }
 
 /** Reads cells of classes, as the code that a class has among the encoder's. */
-export function codeOf({ column, classes }: CategoricalEncoder, { mayMiss, unseen, reader }: CellRules): ReadCell {
+export function codeOf(
+  { column, classes }: Pick<CategoricalEncoder, "column" | "classes">,
+  { mayMiss, unseen, reader }: CellRules,
+): ReadCell {
   const codes = new Map(classes.map((name, code) => [name, code]));
   const kind = kindOf(classes);
   const valuesIn = (text: string) => (kind === "dates" ? datesIn(text, column, reader) : numbersIn(text, kind, reader));

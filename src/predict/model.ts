@@ -15,7 +15,7 @@ import { faulty } from "../contract/errors.ts";
 import { answersOf, type Prediction, type ReadAnswer } from "./answers.ts";
 import { Faults, RowColumns, SampleColumns, type CellRules } from "./columns.ts";
 import { generate, type Continuation } from "./generate.ts";
-import type { Asked, Prompt } from "./request.ts";
+import type { Asked, Choice, Prompt } from "./request.ts";
 import { TOO_LARGE } from "./samples.ts";
 import { sampleCount } from "./windows.ts";
 
@@ -34,6 +34,12 @@ export interface ModelSource {
   readonly weights_sha256: string;
 }
 
+/** Rows of a request, encoded for a model. */
+export interface Encoded {
+  readonly inputs: readonly InputArray[];
+  readonly samples: number;
+}
+
 export class ServedModel {
   readonly source: ModelSource;
   readonly #crew: ForwardCrew;
@@ -44,11 +50,16 @@ export class ServedModel {
   /** Whether samples are tokens. */
   readonly #areTokens: boolean;
 
-  /** @throws Error if the file is damaged, or of another model */
-  constructor(source: ModelSource, file: Uint8Array) {
+  /**
+   * @param crew one that has another model of the same plan, which it gives up
+   * @throws Error if the file is damaged, or of another model
+   */
+  constructor(source: ModelSource, file: Uint8Array, crew: ForwardCrew | null = null) {
     const { layers, loss, inputs, target, reading, unseen, mayMiss } = source;
     this.source = source;
-    this.#crew = new ForwardCrew(kernelModule(), { model: { layers }, inputs, outputs: outputsOf(target) }, file);
+    crew?.load(file);
+    const plan = { model: { layers }, inputs, outputs: outputsOf(target) };
+    this.#crew = crew ?? new ForwardCrew(kernelModule(), plan, file);
     this.#answer = answersOf(loss, target, this.#crew.plan.prediction);
     this.rules = { reader: new CellReader(reading), unseen, mayMiss };
     const [encoder] = inputs[0].encoders;
@@ -57,8 +68,20 @@ export class ServedModel {
     this.#tokenizer = isLanguage ? new Tokenizer(encoder.vocabulary) : null;
   }
 
+  get crew(): ForwardCrew {
+    return this.#crew;
+  }
+
   get bytes(): number {
     return this.#crew.plan.memoryBytes;
+  }
+
+  get reading(): Reading {
+    return this.source.reading;
+  }
+
+  get weights_sha256(): string {
+    return this.source.weights_sha256;
   }
 
   /** The shape of what it gives for one row. */
@@ -71,8 +94,16 @@ export class ServedModel {
    * throw to end the work.
    * @throws Problem with every fault of the rows
    */
-  async *predict(asked: Asked, turn: () => void): AsyncGenerator<string[]> {
+  async *predict(asked: Asked, { at, fold }: Choice, turn: () => void): AsyncGenerator<string[]> {
+    if (fold > 0) throw faulty("invalid_spec", [{ pointer: `${at}fold`, message: "is for a set of models" }]);
     const faults = new Faults();
+    const encoded = await this.encode(asked, faults, turn);
+    faults.settle();
+    yield* this.answers(encoded!, turn);
+  }
+
+  /** The rows as the model takes them; null if they have faults. `turn` as in `predict`. */
+  async encode(asked: Asked, faults: Faults, turn: () => void): Promise<Encoded | null> {
     const inputs: InputArray[] = [];
     const columnsFor = this.#columns(asked, faults);
     const samples = sampleCount(asked, this.source.window, this.rules.reader, faults);
@@ -80,7 +111,11 @@ export class ServedModel {
       inputs.push(await this.#encoded(input, columnsFor(input)));
       turn();
     }
-    this.#check(inputs, asked.kind, faults);
+    return this.#areSound(inputs, asked.kind, faults) ? { inputs, samples } : null;
+  }
+
+  /** Their predictions, as `predict` gives them. */
+  *answers({ inputs, samples }: Encoded, turn: () => void): Generator<string[]> {
     for (const { outputs, count, width } of this.#outputs(inputs, 0, samples, turn))
       yield Array.from({ length: count }, (_, i) => JSON.stringify(this.#answer(outputs, i * width)));
   }
@@ -100,17 +135,18 @@ export class ServedModel {
     const inputs: InputArray[] = [];
     for (const [at, input] of this.source.inputs.entries())
       inputs.push(await applyWindowed(input, columns, this.source.window, memories[at]));
-    this.#check(inputs, "rows", faults);
+    this.#areSound(inputs, "rows", faults);
+    faults.settle();
     for (const [first, end] of samples)
       for (const { outputs, count, width } of this.#outputs(inputs, first, end, () => undefined))
         for (let i = 0; i < count; i++) each(this.#answer(outputs, i * width));
   }
 
-  /** @throws Problem with every fault of the rows */
-  #check(inputs: readonly InputArray[], kind: Asked["kind"], faults: Faults): void {
-    faults.settle();
+  /** Whether rows have no faults, once they are encoded. */
+  #areSound(inputs: readonly InputArray[], kind: Asked["kind"], faults: Faults): boolean {
+    if (faults.any) return false;
     for (const [at, array] of inputs.entries()) checkFinite(array, this.source.inputs[at].encoders, kind, faults);
-    faults.settle();
+    return !faults.any;
   }
 
   /** The outputs for as many samples as fit at once, and how many there are of each. */
@@ -127,7 +163,7 @@ export class ServedModel {
   /** Goes on with a text. `turn` as in `predict`. @throws Problem */
   generate(asked: Prompt, turn: () => void): Continuation {
     if (this.#tokenizer !== null) return generate(this.#crew, this.#tokenizer, asked, turn);
-    throw faulty("invalid_spec", [{ pointer: "/prompt", message: "is for a model of language: send rows or inputs" }]);
+    throw noLanguage();
   }
 
   /** Samples of rows overlap; those that came as such do not. */
@@ -148,6 +184,10 @@ export class ServedModel {
     const columns = new RowColumns(asked, this.source.inputs, this.rules, faults);
     return () => columns;
   }
+}
+
+export function noLanguage(): Error {
+  return faulty("invalid_spec", [{ pointer: "/prompt", message: "is for a model of language: send rows or inputs" }]);
 }
 
 /** The outputs of the last layer, where the layer itself does not say. */

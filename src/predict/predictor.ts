@@ -6,13 +6,16 @@
  * new one.
  */
 import { Worker } from "node:worker_threads";
+import { DamagedFile } from "../data/files/disk.ts";
 import { Abandoned } from "../data/pool.ts";
 import { Problem, retryLater } from "../contract/errors.ts";
 import type { Which } from "../contract/wire/prediction.ts";
 import { meters } from "../meters.ts";
 import type { ModelSource } from "./model.ts";
 import { STOP_AFTER_MS, tooSlow } from "./limits.ts";
-import type { Outcome, ThreadData, ThreadReply, ThreadRequest } from "./thread.ts";
+import type { Choice } from "./request.ts";
+import type { SetSource } from "./set.ts";
+import type { Loaded, Outcome, ThreadData, ThreadReply, ThreadRequest } from "./thread.ts";
 
 export interface PredictorOptions {
   readonly threads: number;
@@ -24,10 +27,10 @@ export interface PredictionTask {
   readonly owner: string;
   readonly job: string;
   readonly body: Uint8Array;
-  /** Which weights predict from the rows of a CSV; null: the body is JSON, and says it. */
-  readonly csv: Which | null;
+  /** Which model predicts from the rows of a CSV; null: the body is JSON, and says it. */
+  readonly csv: Choice | null;
   /** Called if no thread has the model. */
-  readonly load: (which: Which) => Promise<{ source: ModelSource; file: Uint8Array }>;
+  readonly load: (which: Which) => Promise<{ source: ModelSource; file: Uint8Array } | { set: SetSource }>;
   /** Aborts once nobody waits for the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -185,9 +188,10 @@ async function answerOf(thread: PredictionThread, task: PredictionTask) {
     if (outcome.type === "answer") return outcome;
     if (outcome.type !== "missing") throw failureOf(outcome);
     const { which } = outcome;
-    const { source, file } = await task.load(which);
-    const model = owned(file);
-    const loaded = await thread.ask({ type: "load", job, which, source, file: model }, [model.buffer], signal);
+    const found = await task.load(which);
+    const model: Loaded = "set" in found ? found : { source: found.source, file: owned(found.file) };
+    const moved = "file" in model ? [model.file.buffer] : [];
+    const loaded = await thread.ask({ type: "load", job, which, ...model }, moved, signal);
     if (loaded.type !== "loaded") throw failureOf(loaded);
     body = outcome.body;
   }
@@ -203,6 +207,7 @@ function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 
 function failureOf(outcome: Outcome): Error {
   if (outcome.type === "problem") return new Problem(outcome.code, outcome.detail, outcome.members);
+  if (outcome.type === "damaged") return new DamagedFile(outcome.message, outcome.path);
   return outcome.type === "failed" ? new Error(outcome.message) : new Abandoned();
 }
 

@@ -36,18 +36,25 @@ export interface Prompt extends Pick<PredictionRequest, "max_tokens" | "temperat
 
 export type Asked = Rows | Samples;
 
+/** Which of the models of a job predicts. A set has several of each key. */
+export interface Choice extends Pick<PredictionRequest, "which" | "fold" | "seed"> {
+  /** What stands before the names of these in a pointer. */
+  readonly at: "/" | "?";
+}
+
 /** @throws Problem */
-export function readJson(body: Buffer): { asked: Asked | Prompt; which: "final" | "best" } {
+export function readJson(body: Buffer): { asked: Asked | Prompt; choice: Choice } {
   const parsed = parse(body.toString());
   const { value, faults } = check(PredictionRequest, outlineOf(parsed));
   if (faults !== null) throw faulty("invalid_spec", faults);
-  const { prompt, which } = value;
-  if (prompt !== undefined) return { asked: { ...value, kind: "prompt", prompt }, which };
+  const { prompt, which, fold, seed } = value;
+  const choice = { which, fold, seed, at: "/" } as const;
+  if (prompt !== undefined) return { asked: { ...value, kind: "prompt", prompt }, choice };
   const { rows, inputs } = parsed as { rows?: readonly unknown[]; inputs?: readonly unknown[] };
   const list = rows ?? inputs!;
   const name = rows === undefined ? "inputs" : "rows";
   if (list.length > MAX_ROWS) throw tooMany(name, list.length);
-  if (rows === undefined) return { asked: { kind: "inputs", count: list.length, samples: list }, which };
+  if (rows === undefined) return { asked: { kind: "inputs", count: list.length, samples: list }, choice };
   const wrong = rows.findIndex((row) => typeof row !== "object" || row === null || Array.isArray(row));
   if (wrong >= 0)
     throw faulty("invalid_spec", [
@@ -56,7 +63,7 @@ export function readJson(body: Buffer): { asked: Asked | Prompt; which: "final" 
   const objects = rows as readonly Record<string, unknown>[];
   const cell = (row: number, column: string) =>
     Object.hasOwn(objects[row], column) ? objects[row][column] : undefined;
-  return { asked: { kind: "rows", count: rows.length, cell }, which };
+  return { asked: { kind: "rows", count: rows.length, cell }, choice };
 }
 
 function parse(text: string): unknown {

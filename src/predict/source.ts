@@ -6,12 +6,15 @@ import type { Job } from "../contract/wire/job.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
 import type { ModelSource } from "./model.ts";
 
+/** The parts of a job's spec that say how its model predicts. */
+export type ModelSpec = Pick<Job["spec"], "data" | "model" | "loss">;
+
 /** Of a table of a job that an earlier version trained. */
-const UNKNOWN_READING: Reading = { ...NO_READING, header: true, missing_values: null };
+export const UNKNOWN_READING: Reading = { ...NO_READING, header: true, missing_values: null };
 
 export function sourceOf(
-  { data, model, loss }: Job["spec"],
-  description: ModelDescription,
+  { data, model, loss }: ModelSpec,
+  description: Pick<ModelDescription, "inputs" | "input" | "target" | "reading">,
   weights_sha256: string,
 ): ModelSource {
   const { missing } = data.preprocess;

@@ -11,9 +11,11 @@ import { collectNow } from "../engine/crew/garbage.ts";
 import { isShortage } from "../engine/crew/shortage.ts";
 import { Problem, type ErrorCode } from "../contract/errors.ts";
 import type { Which } from "../contract/wire/prediction.ts";
-import { STOP_AFTER_MS, tooSlow } from "./limits.ts";
+import { DamagedFile } from "../data/files/disk.ts";
+import { STOP_AFTER_MS, tooLarge, tooSlow } from "./limits.ts";
 import { ServedModel, type ModelSource } from "./model.ts";
-import { readCsv, readJson, type Asked } from "./request.ts";
+import { readCsv, readJson, type Choice } from "./request.ts";
+import { ServedSet, type SetSource } from "./set.ts";
 
 export interface ThreadData {
   readonly maxModelBytes: number;
@@ -26,17 +28,16 @@ export type ThreadRequest = { readonly id: number } & (
       readonly type: "predict";
       readonly job: string;
       readonly body: Uint8Array<ArrayBuffer>;
-      /** Which weights predict from the rows of a CSV; null: the body is JSON, and says it. */
-      readonly csv: Which | null;
+      /** Which model predicts from the rows of a CSV; null: the body is JSON, and says it. */
+      readonly csv: Choice | null;
     }
-  | {
-      readonly type: "load";
-      readonly job: string;
-      readonly which: Which;
-      readonly source: ModelSource;
-      readonly file: Uint8Array<ArrayBuffer>;
-    }
+  | ({ readonly type: "load"; readonly job: string; readonly which: Which } & Loaded)
 );
+
+/** What a thread predicts with. */
+export type Loaded =
+  | { readonly source: ModelSource; readonly file: Uint8Array<ArrayBuffer> }
+  | { readonly set: SetSource };
 
 /** What became of a request, and the bytes of all models that the thread has. */
 export type ThreadReply = { readonly id: number; readonly modelBytes: number } & Outcome;
@@ -46,6 +47,7 @@ export type Outcome =
   | { readonly type: "missing"; readonly which: Which; readonly body: Uint8Array<ArrayBuffer> }
   | { readonly type: "loaded" }
   | { readonly type: "stopped" }
+  | { readonly type: "damaged"; readonly message: string; readonly path: string }
   | {
       readonly type: "problem";
       readonly code: ErrorCode;
@@ -59,19 +61,24 @@ class Stopped extends Error {}
 const { maxModelBytes, stop } = workerData as ThreadData;
 
 /** By job and weights; the one that was used last comes last. */
-const models = new Map<string, ServedModel>();
+const models = new Map<string, ServedModel | ServedSet>();
 
 const keyOf = (job: string, which: Which): string => `${job} ${which}`;
 
 const modelBytes = (): number => [...models.values()].reduce((sum, { bytes }) => sum + bytes, 0);
 
-function load({ job, which, source, file }: Extract<ThreadRequest, { type: "load" }>): Outcome {
-  const model = new ServedModel(source, file);
-  if (model.bytes > maxModelBytes) {
-    const detail = `The model takes ${model.bytes} bytes to predict, and the models of a prediction thread may take ${maxModelBytes} together (RAPPEL_PREDICT_MAX_BYTES).`;
-    return { type: "problem", code: "too_large", detail, members: {} };
-  }
+async function load(request: Extract<ThreadRequest, { type: "load" }>): Promise<Outcome> {
+  const { job, which } = request;
+  const model =
+    "set" in request ? await ServedSet.open(request.set, maxModelBytes) : new ServedModel(request.source, request.file);
+  if (model.bytes > maxModelBytes) throw tooLarge(model.bytes, maxModelBytes);
   models.set(keyOf(job, which), model);
+  shrink();
+  return { type: "loaded" };
+}
+
+/** Gives up models until the others fit. */
+function shrink(): void {
   let isDropped = false;
   for (const key of models.keys()) {
     if (modelBytes() <= maxModelBytes) break;
@@ -80,7 +87,6 @@ function load({ job, which, source, file }: Extract<ThreadRequest, { type: "load
   }
   // Memories that are shared are free only once they are collected, and nothing else asks for it.
   if (isDropped) setImmediate(collectNow);
-  return { type: "loaded" };
 }
 
 async function predict(request: Extract<ThreadRequest, { type: "predict" }>): Promise<Outcome> {
@@ -88,27 +94,34 @@ async function predict(request: Extract<ThreadRequest, { type: "predict" }>): Pr
   const { id, job, csv } = request;
   const body = Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength);
   const read = csv === null ? readJson(body) : null;
-  const which = csv ?? read!.which;
+  const choice = csv ?? read!.choice;
+  const { which } = choice;
   const model = models.get(keyOf(job, which));
   if (model === undefined) return { type: "missing", which, body: request.body };
   models.delete(keyOf(job, which));
   models.set(keyOf(job, which), model);
-  const asked = read?.asked ?? readCsv(body, model.source.reading);
+  const asked = read?.asked ?? readCsv(body, model.reading);
   const turn = () => {
     if (Atomics.load(stop, 0) === id) throw new Stopped();
     if (performance.now() - began > STOP_AFTER_MS) throw tooSlow();
   };
   turn();
-  if (asked.kind !== "prompt") return { type: "answer", bytes: await answer(model, asked, turn), rows: asked.count };
-  const { weights_sha256 } = model.source;
+  if (asked.kind !== "prompt") {
+    const texts = model.predict(asked, choice, turn);
+    const bytes = await answer(model.weights_sha256, texts);
+    // A set grows with the models that it reads.
+    shrink();
+    return { type: "answer", bytes, rows: asked.count };
+  }
+  const { weights_sha256 } = model;
   const text = JSON.stringify({ weights_sha256, ...model.generate(asked, turn) });
   return { type: "answer", bytes: new Uint8Array(Buffer.from(text)), rows: 1 };
 }
 
-async function answer(model: ServedModel, asked: Asked, turn: () => void): Promise<Uint8Array<ArrayBuffer>> {
+async function answer(sha256: string, predictions: AsyncIterable<string[]>): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Buffer[] = [];
-  let begin = `{"weights_sha256":${JSON.stringify(model.source.weights_sha256)},"predictions":[`;
-  for await (const texts of model.predict(asked, turn)) {
+  let begin = `{"weights_sha256":${JSON.stringify(sha256)},"predictions":[`;
+  for await (const texts of predictions) {
     pieces.push(Buffer.from(begin + texts.join(",")));
     begin = ",";
   }
@@ -132,10 +145,11 @@ function outOfMemory(): Outcome {
 
 async function outcomeOf(request: ThreadRequest): Promise<Outcome> {
   try {
-    return request.type === "load" ? load(request) : await predict(request);
+    return request.type === "load" ? await load(request) : await predict(request);
   } catch (error) {
     if (error instanceof Stopped) return { type: "stopped" };
     if (isShortage(error)) return outOfMemory();
+    if (error instanceof DamagedFile) return { type: "damaged", message: error.message, path: error.path };
     if (error instanceof Problem)
       return { type: "problem", code: error.code, detail: error.message, members: error.members };
     return { type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };

@@ -231,6 +231,15 @@ export class SetIndex {
     return numbers.map((number) => entries.get(number)!);
   }
 
+  /** The keys of the set in their order, each of which has so many models. @throws DamagedFile */
+  async *keys(models: number): AsyncGenerator<ModelEntry["key"]> {
+    for (let number = 0; number < this.models; number += BLOCK_MODELS) {
+      const firsts = Array.from({ length: Math.min(BLOCK_MODELS, this.models - number) }, (_, i) => number + i);
+      const entries = await this.entries(firsts.filter((each) => each % models === 0));
+      for (const { key } of entries) yield key;
+    }
+  }
+
   async #statuses(): Promise<Uint8Array> {
     const statuses = new Uint8Array(this.models);
     for (const [i, { pieces }] of this.#directory.blocks.entries())

@@ -283,46 +283,53 @@ export class ShardFile {
 
   /** The model with this number in the set. @throws DamagedFile */
   async model(number: number): Promise<ShardModel> {
-    if (number < this.from || number >= this.from + this.count)
-      throw new RangeError(`Model ${number} is in another shard.`);
-    const i = number - this.from;
-    const { at, end } = this.#placeOf(i);
-    return this.#parse(this.#checked(i, await this.#bytes(at, end)));
+    const { at, end } = this.#placeOf(number);
+    return this.#parse(this.#checked(number, await this.#bytes(at, end)));
   }
 
-  /** All models, in their order. They are read some at a time. @throws DamagedFile */
-  async *models(): AsyncGenerator<ShardModel> {
-    for (let i = 0; i < this.count;) {
-      const begin = this.#placeOf(i).at;
+  /**
+   * Models by their numbers in the set, which ascend; default: all. They are read some at a time,
+   * with what lies between them.
+   * @throws DamagedFile
+   */
+  async *models(numbers: readonly number[] = this.#numbers()): AsyncGenerator<ShardModel> {
+    for (let i = 0; i < numbers.length;) {
+      const begin = this.#placeOf(numbers[i]).at;
       let next = i;
       let end = begin;
-      do end = this.#placeOf(next).end;
-      while (++next < this.count && this.#placeOf(next).end - begin <= BLOCK_BYTES);
+      do end = this.#placeOf(numbers[next]).end;
+      while (++next < numbers.length && this.#placeOf(numbers[next]).end - begin <= BLOCK_BYTES);
       const block = await this.#bytes(begin, end);
       for (; i < next; i++) {
-        const place = this.#placeOf(i);
-        yield this.#parse(this.#checked(i, block.subarray(place.at - begin, place.end - begin)));
+        const place = this.#placeOf(numbers[i]);
+        yield this.#parse(this.#checked(numbers[i], block.subarray(place.at - begin, place.end - begin)));
       }
     }
+  }
+
+  #numbers(): number[] {
+    return Array.from({ length: this.count }, (_, i) => this.from + i);
   }
 
   async #bytes(at: number, end: number): Promise<Buffer> {
     return await readAt(this.#file, { at, bytes: end - at }, damaged(this.path, "is cut off"));
   }
 
-  #rowOf(i: number): Buffer {
+  #rowOf(number: number): Buffer {
+    const i = number - this.from;
+    if (i < 0 || i >= this.count) throw new RangeError(`Model ${number} is in another shard.`);
     return this.#rows.subarray(i * ROW_BYTES, (i + 1) * ROW_BYTES);
   }
 
-  #placeOf(i: number): { at: number; end: number } {
-    const row = this.#rowOf(i);
+  #placeOf(number: number): { at: number; end: number } {
+    const row = this.#rowOf(number);
     const at = row.readDoubleLE(0);
     return { at, end: at + row.readDoubleLE(8) };
   }
 
-  #checked(i: number, bytes: Buffer): Buffer {
-    if (hash("sha256", bytes, "buffer").equals(this.#rowOf(i).subarray(16))) return bytes;
-    throw damaged(this.path, `is damaged at model ${this.from + i}`);
+  #checked(number: number, bytes: Buffer): Buffer {
+    if (hash("sha256", bytes, "buffer").equals(this.#rowOf(number).subarray(16))) return bytes;
+    throw damaged(this.path, `is damaged at model ${number}`);
   }
 
   #parse(bytes: Buffer): ShardModel {

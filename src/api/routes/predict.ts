@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { JobId } from "../../contract/wire/common.ts";
 import {
+  Fold,
   GeneratedText,
   MAX_BODY_BYTES,
   MAX_ROWS,
@@ -14,7 +15,9 @@ import { sourceOf } from "../../predict/source.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { json, problems } from "../responses.ts";
 import { assertSucceeded, servedModel } from "../served-model.ts";
-import type { Routes } from "../services.ts";
+import type { Routes, Services } from "../services.ts";
+import { queryInteger } from "../requests.ts";
+import { servedSet, unlessLost } from "../set-models.ts";
 import { noSuchJob } from "./jobs.ts";
 
 const CSV = ["text/csv", "application/csv"];
@@ -22,7 +25,8 @@ const CSV = ["text/csv", "application/csv"];
 /**
  * Bodies are read in the thread that predicts, since large ones would hold up the event loop.
  */
-export const predict: Routes = async (app, { store, predictor }) => {
+export const predict: Routes = async (app, services) => {
+  const { store, predictor } = services;
   app.removeAllContentTypeParsers();
   ignoreUnwantedBodies(app);
   app.addContentTypeParser(["application/json", ...CSV], { parseAs: "buffer" }, (_request, body, done) =>
@@ -42,9 +46,13 @@ export const predict: Routes = async (app, { store, predictor }) => {
         tags: ["results"],
         operationId: "predict",
         summary: "Predict from new rows",
-        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests of an owner wait for a thread; more are a 503. Owners take turns. A CSV is read as the job's dataset was, with the query's \`which\`.`,
+        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests of an owner wait for a thread; more are a 503. Owners take turns. A CSV is read as the job's dataset was; \`which\`, \`fold\` and \`seed\` are in the query then. A set takes each row to the model of its key.`,
         params: z.object({ id: JobId }),
-        querystring: z.strictObject({ which: Which.removeDefault().optional() }),
+        querystring: z.strictObject({
+          which: Which.removeDefault().optional(),
+          fold: queryInteger(Fold.removeDefault()).optional(),
+          seed: queryInteger(PredictionRequest.shape.seed.removeDefault()).optional(),
+        }),
         consumes: ["application/json", "text/csv"],
         body: z.union([PredictionRequest, z.string().describe("A CSV, whose first line names the columns.")]),
         response: {
@@ -68,23 +76,31 @@ export const predict: Routes = async (app, { store, predictor }) => {
       assertSucceeded(progress.status);
       const isCsv = CSV.includes(mediaTypeOf(headers["content-type"]));
       const { signal } = reply.caller();
-      const answer = await predictor.predict({
-        owner,
-        job: params.id,
-        body: request.body as unknown as Buffer,
-        csv: isCsv ? (query.which ?? "final") : null,
-        load: async (which) => {
-          const { job, file } = await servedModel(store, owner, params.id, which);
-          const description = await store.jobs.description(owner, params.id);
-          if (description === null) throw noSuchJob();
-          return { source: sourceOf(job.spec, description, file.sha256), file: file.bytes };
-        },
-        signal: signal!,
-      });
+      const answer = await unlessLost(() =>
+        predictor.predict({
+          owner,
+          job: params.id,
+          body: request.body as unknown as Buffer,
+          csv: isCsv ? { which: "final", fold: 0, seed: 0, ...query, at: "?" } : null,
+          load: (which) => load(services, owner, params.id, which),
+          signal: signal!,
+        }),
+      );
       return reply.type("application/json; charset=utf-8").send(answer as unknown as Predictions);
     },
   );
 };
+
+/** What predicts, for a thread that does not have it. @throws Problem, Damaged */
+async function load(services: Services, owner: string, id: string, which: Which) {
+  const { store } = services;
+  const set = await servedSet(services, owner, id, which);
+  if (set !== null) return { set };
+  const { job, file } = await servedModel(store, owner, id, which);
+  const description = await store.jobs.description(owner, id);
+  if (description === null) throw noSuchJob();
+  return { source: sourceOf(job.spec, description, file.sha256), file: file.bytes };
+}
 
 function mediaTypeOf(contentType = ""): string {
   return contentType.split(";", 1)[0].trim().toLowerCase();

@@ -16,6 +16,12 @@ export const Which = z
   .describe("The last weights, or those of the best evaluation, which needs `checkpoint.keep_best`.");
 export type Which = z.infer<typeof Which>;
 
+export const Fold = z
+  .int()
+  .min(0)
+  .default(0)
+  .describe("Of a set: the number of the fold, counted from 0, whose models predict.");
+
 export const PredictionRequest = z
   .strictObject({
     rows: z
@@ -56,7 +62,14 @@ export const PredictionRequest = z
       .nullable()
       .default(null)
       .describe("Draws from so many of the likeliest tokens; null: from all."),
-    seed: z.int().min(0).default(0).describe("The same seed gives the same text."),
+    seed: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe(
+        "With a prompt: the same seed gives the same text. Of a set: the number of the seed, counted from 0, whose models predict.",
+      ),
+    fold: Fold,
     which: Which,
   })
   .refine((asked) => SOURCES.filter((source) => asked[source] !== undefined).length === 1, {
@@ -92,7 +105,7 @@ export const Prediction = z
 
 export const Predictions = z
   .object({
-    weights_sha256: Sha256.describe("Of the weights that predicted."),
+    weights_sha256: Sha256.describe("Of the weights that predicted; of a set, that of its result."),
     predictions: z.array(Prediction).describe("In the order of the rows."),
   })
   .meta({ id: "Predictions", description: "What a model predicts." });

@@ -31,10 +31,15 @@ export class ForwardCrew {
   constructor(module: WebAssembly.Module, input: ForwardInput, file: Uint8Array) {
     this.plan = planForward(input);
     this.#kernels = instantiateKernels(module, createMemory(this.plan.memoryBytes));
-    restoreTensors(file, this.#kernels.u8, stateEntries(this.plan));
     const words = this.#kernels.i32.subarray(this.plan.control / 4);
     const barrier = new Barrier(this.#kernels, words, this.plan.control, 1);
     this.#network = new Network(this.#kernels, this.plan, this.plan.pass, barrier, 0);
+    this.load(file);
+  }
+
+  /** Takes another model, which has the same plan. @throws Error as the constructor */
+  load(file: Uint8Array): void {
+    restoreTensors(file, this.#kernels.u8, stateEntries(this.plan));
   }
 
   /** Most rows of one `run`. */
