@@ -60,7 +60,8 @@ test("a worker is frozen until its claims have lapsed: no job runs twice, and on
   const others: string[] = [];
   for (let i = 0; i < JOBS; i++) others.push(await post());
   const frozen = await place.startWorker();
-  await place.until(first, (job) => job.status === "running");
+  // The job is running before its worker knows that it has it.
+  await expect.poll(() => waysTaken(frozen, first), { timeout: 30_000 }).toEqual(["lane"]);
   frozen.kill("SIGSTOP");
   const held = await claimed(others);
   expect(held).toBeGreaterThan(0);
