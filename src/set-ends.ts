@@ -7,16 +7,17 @@
  * without a result, its files are removed here.
  */
 import { rm } from "node:fs/promises";
-import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
 import type { JobResult } from "./contract/wire/job.ts";
 import type { DatasetFiles } from "./data/files/dataset-files.ts";
+import { isDamaged } from "./data/files/disk.ts";
+import { thisProcess } from "./data/pool.ts";
 import { meters } from "./meters.ts";
 import type { News } from "./queue/news.ts";
 import type { WakeUps } from "./queue/wake-ups.ts";
 import { Retry } from "./retries.ts";
+import { runForSets } from "./sets/pool.ts";
 import type { SetResult } from "./sets/summary.ts";
-import type { SummaryInput, SummaryReply } from "./sets/summary-thread.ts";
 import { indexId, shardId, type EndedSet, type NamedSet } from "./store/sets.ts";
 import type { Store } from "./store/store.ts";
 
@@ -129,17 +130,13 @@ export class SetEnds {
     const shards = Array.from({ length: Math.ceil(models / shardModels) }, (_, number) =>
       this.#options.files.results.pathOf(shardId(id, number)),
     );
-    const workerData: SummaryInput = { shards, index };
-    const thread = new Worker(new URL("sets/summary-thread.ts", import.meta.url), { workerData });
-    const { promise, resolve, reject } = Promise.withResolvers<SummaryReply>();
-    thread.on("message", resolve);
-    thread.on("error", reject);
-    thread.on("exit", () => reject(new Error("the thread that puts the results of a set together ended")));
-    const reply = await promise;
-    if ("result" in reply) return reply.result;
-    // What the thread had begun is in the way of the next attempt.
-    await rm(index, { force: true });
-    const shard = reply.path === undefined ? -1 : shards.indexOf(reply.path);
-    throw shard === -1 ? reply.error : new ShardDamaged(shard, reply.error);
+    try {
+      return await runForSets("summarize", { shards, index }, thisProcess);
+    } catch (error) {
+      // What was begun is in the way of the next attempt.
+      await rm(index, { force: true });
+      const shard = shards.findIndex((path) => isDamaged(error, path));
+      throw shard === -1 ? error : new ShardDamaged(shard, error as Error);
+    }
   }
 }

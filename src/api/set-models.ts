@@ -1,18 +1,21 @@
 /** The models of a set, from the files of its shards. */
 import { faulty, Problem } from "../contract/errors.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
-import type { Job } from "../contract/wire/job.ts";
+import { isFinal, type Job } from "../contract/wire/job.ts";
 import type { Which } from "../contract/wire/prediction.ts";
 import type { SetModel, SetModelDetails } from "../contract/wire/model-set.ts";
 import { DatasetLost } from "../data/dataset.ts";
-import { DamagedFile } from "../data/files/disk.ts";
+import { DamagedFile, isDamage } from "../data/files/disk.ts";
+import type { Caller } from "../data/pool.ts";
 import { meters } from "../meters.ts";
 import type { SetSource } from "../predict/set.ts";
 import { modelsOf } from "../contract/resolve/set-shape.ts";
 import { shapeOf } from "../sets/numbering.ts";
 import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.ts";
-import { metricColumn, SetIndex, type Listing } from "../sets/set-index.ts";
+import type { Listed, Listing } from "../sets/set-index.ts";
+import { runForSets } from "../sets/pool.ts";
 import { NotStackable, stacked, type Stacked } from "../sets/stacked.ts";
+import { OPEN_SHARDS } from "../store/room-numbers.ts";
 import { indexId, shardId, type EndedSet } from "../store/sets.ts";
 import { notFound } from "./plugins/problems.ts";
 import { noSuchJob } from "./routes/jobs.ts";
@@ -117,28 +120,56 @@ function sortOf(text: string): Listing["sort"] {
   return by === "number" ? null : { by, descending };
 }
 
-/** A page of the models of a set that has succeeded. @throws Problem, DatasetLost */
+interface Asked extends Pick<Listing, "after" | "limit" | "status"> {
+  readonly sort: string;
+}
+
+interface ModelPage {
+  data: SetModel[];
+  has_more: boolean;
+  next: string | null;
+}
+
+/** A page of the models of a set that have ended. @throws Problem, DatasetLost */
 export async function listModels(
   { store, files }: Pick<Services, "store" | "files">,
-  owner: string,
+  caller: Caller & { readonly owner: string },
   id: string,
-  { sort, ...query }: { readonly sort: string } & Pick<Listing, "after" | "limit" | "status">,
-): Promise<{ data: SetModel[]; has_more: boolean; next: string | null }> {
-  const [job] = await setOf({ store }, owner, id);
-  if (job.status !== "succeeded") throw notEnded(job.status, "The set, whose models are listed at its end,");
-  return await unlessLost(async () => {
-    const index = await SetIndex.open(files.results.pathOf(indexId(id)));
-    try {
-      const known = ["rows", "steps", ...index.metrics.map(metricColumn)];
-      const sorted = sortOf(sort);
-      if (sorted !== null && !known.includes(sorted.by)) throw faulty("invalid_parameter", [sortFault(known)]);
-      const { entries, hasMore } = await index.list({ ...query, sort: sorted });
-      const next = hasMore ? String(entries.at(-1)!.number) : null;
-      return { data: entries.map(toSetModel), has_more: hasMore, next };
-    } finally {
-      await index.close();
-    }
-  });
+  asked: Asked,
+): Promise<ModelPage> {
+  const [job, set] = await setOf({ store }, caller.owner, id);
+  if (job.status !== "succeeded") return pageOf(await endedModels(files, caller, job, set, asked));
+  const path = files.results.pathOf(indexId(id));
+  const { sort, ...query } = asked;
+  const page = await unlessLost(() => runForSets("listIndexed", { ...query, path, sort: sortOf(sort) }, caller));
+  if ("known" in page) throw faulty("invalid_parameter", [sortFault(page.known)]);
+  return pageOf(page);
+}
+
+/** Those that have ended while the others are trained. */
+async function endedModels(
+  { results }: Services["files"],
+  caller: Caller,
+  { status }: Job,
+  { id, shardModels, openedShards }: EndedSet,
+  { sort, after, limit, status: wanted }: Asked,
+): Promise<Listed> {
+  if (isFinal(status))
+    throw new Problem("wrong_status", `The set has no results; the job is ${status}.`, { current_status: status });
+  if (sort !== "number" || wanted !== null) {
+    const detail = `Before its end a set lists its models by number, without sort and status; the job is ${status}.`;
+    throw new Problem("wrong_status", detail, { current_status: status });
+  }
+  const first = Math.floor(((after ?? -1) + 1) / shardModels);
+  // Between those that have ended there are never more open ones.
+  const shards = Math.ceil(limit / shardModels) + 2 + OPEN_SHARDS;
+  const numbers = Array.from({ length: Math.max(0, Math.min(shards, openedShards - first)) }, (_, i) => first + i);
+  const paths = numbers.map((number) => results.pathOf(shardId(id, number)));
+  return await runForSets("listEnded", { paths, after, limit }, caller);
+}
+
+function pageOf({ entries, hasMore }: Listed): ModelPage {
+  return { data: entries.map(toSetModel), has_more: hasMore, next: hasMore ? String(entries.at(-1)!.number) : null };
 }
 
 function sortFault(known: readonly string[]): Fault {
@@ -151,9 +182,9 @@ export async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
   try {
     return await use();
   } catch (error) {
-    if (!(error instanceof DamagedFile)) throw error;
+    if (!isDamage(error)) throw error;
     meters.damage.inc({ what: "set" });
-    throw new DatasetLost(`A file of this set is missing or damaged: ${error.message}`, AGAIN);
+    throw new DatasetLost(`A file of this set is missing or damaged: ${(error as Error).message}`, AGAIN);
   }
 }
 

@@ -1,5 +1,4 @@
-/** The program of a helper thread. It does one task at a time. */
-import { parentPort } from "node:worker_threads";
+/** The program of a helper thread for datasets. */
 import { collectNow, LARGE_BYTES } from "../engine/crew/garbage.ts";
 import { curveOf } from "../engine/schedules/curve.ts";
 import { dataBytes } from "../engine/training.ts";
@@ -13,6 +12,7 @@ import { fitShared } from "./encode/shared.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
 import { previewFile } from "./preview.ts";
+import { serve, type Reply, type Request } from "./serve.ts";
 import { describeWeights, takeWeights } from "./weights.ts";
 import { writeSource } from "./source.ts";
 
@@ -34,31 +34,8 @@ const tasks = {
 };
 export type Tasks = typeof tasks;
 
-export interface Request {
-  readonly task: string;
-  readonly input: unknown;
-}
-
-/** `code` and `path` are those of the error, which would be lost on the way between threads. */
-export type Reply =
-  | { readonly result: unknown }
-  | { readonly error: Error; readonly code?: string; readonly path?: string };
-
-async function answer({ task, input }: Request): Promise<Reply> {
-  try {
-    return { result: await tasks[task as keyof Tasks](input as never) };
-  } catch (error) {
-    if (!(error instanceof Error)) return { error: new Error(String(error)) };
-    const { code, path } = error as NodeJS.ErrnoException;
-    return { error, code, path };
-  }
-}
-
-parentPort?.on("message", (request: Request) => {
-  void answer(request).then((reply) => {
-    parentPort?.postMessage(reply);
-    if (isLarge(request, reply)) setImmediate(collectNow);
-  });
+serve(tasks, (request, reply) => {
+  if (isLarge(request, reply)) setImmediate(collectNow);
 });
 
 /**

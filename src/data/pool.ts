@@ -10,7 +10,8 @@
  */
 import { Worker } from "node:worker_threads";
 import { isShortage, MemoryShortage } from "../engine/crew/shortage.ts";
-import type { Reply, Request, Tasks } from "./helper.ts";
+import type { Tasks } from "./helper.ts";
+import type { Reply, Request, TaskTable } from "./serve.ts";
 
 const MAX_THREADS = 4;
 
@@ -58,17 +59,6 @@ export class TaskShortage extends MemoryShortage {}
 /** The client is gone. */
 export class Abandoned extends Error {
   override readonly name = "Abandoned";
-}
-
-type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
-type Result<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
-
-/**
- * Runs a task of helper.ts in one of the threads. @throws PoolBusy, Abandoned, or what the task
- * threw
- */
-export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>, caller: Caller): Promise<Result<T>> {
-  return pool.run({ task, input }, caller) as Promise<Result<T>>;
 }
 
 interface Task {
@@ -236,4 +226,20 @@ class Helper {
   }
 }
 
-const pool = new Pool(new URL("./helper.ts", import.meta.url), limits);
+/**
+ * Runs a task in one of the threads with this program.
+ * @throws PoolBusy, Abandoned, or what the task threw
+ */
+type RunTask<T extends TaskTable> = <N extends keyof T & string>(
+  task: N,
+  input: Parameters<T[N]>[0],
+  caller: Caller,
+) => Promise<Awaited<ReturnType<T[N]>>>;
+
+export function poolOf<T extends TaskTable>(program: URL): RunTask<T> {
+  const pool = new Pool(program, limits);
+  return async (task, input, caller) => (await pool.run({ task, input }, caller)) as never;
+}
+
+/** Runs a task of helper.ts. */
+export const runInHelper = poolOf<Tasks>(new URL("./helper.ts", import.meta.url));

@@ -128,8 +128,8 @@ export class Endings {
   }
 
   /** Ends a shard of a set, whose results are kept. */
-  async trained({ succeeded, failed, skipped, bytes }: ShardResult): Promise<void> {
-    const result = { succeeded, failed, skipped, bytes };
+  async trained({ succeeded, failed, skipped, bytes, metrics }: ShardResult): Promise<void> {
+    const result = { succeeded, failed, skipped, bytes, metrics };
     await this.#finish({ status: "succeeded", result, progress: null }, []);
   }
 

@@ -38,3 +38,32 @@ function quantile(sorted: Float64Array, share: number): number {
   const [low, high] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
   return low + (high - low) * (at - below);
 }
+
+/**
+ * How the values so far are spread, in few numbers that can be added to those of other shards
+ * (lua/shared/set.lua). Each is finite, as JSON has no others.
+ */
+export interface Moments {
+  count: number;
+  mean: number;
+  /** The sum of the squared deviations from the mean. */
+  squares: number;
+  min: number;
+  max: number;
+}
+
+/** Adds a finite value. */
+export function addTo(moments: Moments | undefined, value: number): Moments {
+  if (moments === undefined) return { count: 1, mean: value, squares: 0, min: value, max: value };
+  moments.count++;
+  const before = value - moments.mean;
+  moments.mean = finite(moments.mean + before / moments.count);
+  moments.squares = finite(moments.squares + before * (value - moments.mean));
+  moments.min = Math.min(moments.min, value);
+  moments.max = Math.max(moments.max, value);
+  return moments;
+}
+
+function finite(value: number): number {
+  return Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, value)) || 0;
+}

@@ -21,17 +21,19 @@ interface Trained {
   readonly steps: number;
 }
 
-/**
- * One shard is in memory at a time, and then one metric of all models.
- * @param paths the files of all shards, in their order
- * @param indexPath where the index is written; nothing must be there
- * @throws DamagedFile
- */
-export async function summarize(paths: readonly string[], indexPath: string): Promise<SetResult> {
-  const trained = await writeIndex(paths, indexPath);
+export interface SetFiles {
+  /** The files of all shards, in their order. */
+  readonly shards: readonly string[];
+  /** Where the index is written; nothing must be there. */
+  readonly index: string;
+}
+
+/** One shard is in memory at a time, and then one metric of all models. @throws DamagedFile */
+export async function summarize({ shards, index }: SetFiles): Promise<SetResult> {
+  const trained = await writeIndex(shards, index);
   let bytes = 0;
-  for (const path of [...paths, indexPath]) bytes += (await stat(path)).size;
-  return { ...trained, bytes, ...(await resultOf(indexPath)) };
+  for (const path of [...shards, index]) bytes += (await stat(path)).size;
+  return { ...trained, bytes, ...(await resultOf(index)) };
 }
 
 async function writeIndex(paths: readonly string[], indexPath: string): Promise<Trained> {

@@ -27,6 +27,7 @@ import type { SetShape } from "../contract/resolve/set-shape.ts";
 import { placeOf, type ModelPlace } from "./numbering.ts";
 import type { Key } from "../data/encode/keys.ts";
 import { keyOf, KeyTables, rowsOfKey, type PartitionedTable } from "../data/encode/partitioned-table.ts";
+import { addTo, type Moments } from "./distribution.ts";
 import { ShardWriter, type KeptModel, type ModelEntry, type ModelError } from "./shard-file.ts";
 
 /** How long it trains before the event loop has a turn. */
@@ -67,6 +68,8 @@ export interface ShardResult {
   readonly succeeded: number;
   readonly failed: number;
   readonly skipped: number;
+  /** Of the models that succeeded, by metric. */
+  readonly metrics: Readonly<Record<string, Moments>>;
 }
 
 /** Writes the shard's file to `path`, which must not be there. @throws what `hooks.turn` throws */
@@ -75,7 +78,7 @@ export async function trainShard(shard: Shard, path: string, hooks: ShardHooks):
   try {
     const training = new ShardTraining(shard, writer, hooks);
     await training.run();
-    return { ...(await writer.end()), ...training.counts };
+    return { ...(await writer.end()), ...training.counts, metrics: training.metrics };
   } finally {
     await writer.close();
   }
@@ -89,6 +92,7 @@ interface Model {
 
 class ShardTraining {
   readonly counts = { succeeded: 0, failed: 0, skipped: 0 };
+  readonly metrics: Record<string, Moments> = {};
   readonly #shard: Shard;
   /** As the models are trained. */
   readonly #spec: SetSpec;
@@ -176,6 +180,8 @@ class ShardTraining {
 
   #add(entry: ModelEntry, kept: KeptModel | null): void {
     this.counts[entry.status]++;
+    for (const [name, value] of Object.entries(entry.metrics))
+      if (value !== null && Number.isFinite(value)) this.metrics[name] = addTo(this.metrics[name], value);
     this.#writer.add(entry, kept);
   }
 

@@ -56,6 +56,9 @@
  *   one perhaps less, and what a shard takes
  * - `models_succeeded`, `models_failed`, `models_skipped`: how many models have ended so;
  *   `total_steps`: how many there are. Steps of its `progress` are models
+ * - `went_at`, `went_models`: when it last began to run, and how many models had ended then
+ * - `metrics_so_far`: JSON: by metric, how it is spread over the models that succeeded so far
+ *   (sets/distribution.ts); absent after its end
  * - `set_bytes`: what its files take of what its owner's datasets may have
  * - `set_error`: why it will fail, once its runs have stopped
  *
@@ -73,7 +76,7 @@ import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Finding } from "../contract/schema/diagnosis.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Event } from "../contract/wire/event.ts";
-import type { Change, Job, JobSummary, Progress } from "../contract/wire/job.ts";
+import type { Change, Job, JobResult, JobSummary, Progress, SetCounts, Spread } from "../contract/wire/job.ts";
 
 /** The ids in the field `dataset`. */
 export function idsIn(datasets: string | null): string[] {
@@ -87,6 +90,8 @@ export interface ProgressReport extends Pick<
 > {
   /** What the detectors have found in this job. */
   findings?: Finding[];
+  /** Of a set of models, while it runs. */
+  models_per_second?: number | null;
 }
 
 /**
@@ -116,6 +121,9 @@ export interface RecordedChange extends Change {
   finding: Finding | null;
 }
 
+/** How a metric is spread over some models of a set (sets/distribution.ts). */
+export type Moments = Readonly<Record<"count" | "mean" | "squares" | "min" | "max", number>>;
+
 /** A row of metrics: values of one step that were taken together. */
 export type MetricRow = { step: number } & Record<string, number | null>;
 
@@ -124,10 +132,11 @@ export type NewEvent = Pick<Event, "type" | "message" | "step" | "data">;
 /** The fields of a hash; absent ones are null. */
 export type Fields<F extends string> = Record<F, string | null>;
 
-const modelFields = ["models_succeeded", "models_failed", "models_skipped"] as const;
+const outcomeFields = ["models_succeeded", "models_failed", "models_skipped"] as const;
 
 export const summaryFields = [
-  ...modelFields,
+  ...outcomeFields,
+  "metrics_so_far",
   "name",
   "status",
   "spec_sha256",
@@ -179,8 +188,29 @@ export function toSummary(id: string, fields: SummaryFields): JobSummary {
 /** How the models of a set have ended. Null: the job is no set. */
 function toModels(fields: SummaryFields): JobSummary["models"] {
   if (fields.models_succeeded === null) return null;
-  const [succeeded, failed, skipped] = modelFields.map((name) => Number(fields[name]));
-  return { total: Number(fields.total_steps), ended: succeeded + failed + skipped, succeeded, failed, skipped };
+  const [succeeded, failed, skipped] = outcomeFields.map((name) => Number(fields[name]));
+  const rate = json<ProgressReport>(fields.progress)?.models_per_second ?? null;
+  return {
+    total: Number(fields.total_steps),
+    ended: succeeded + failed + skipped,
+    succeeded,
+    failed,
+    skipped,
+    per_second: fields.status === "running" ? rate : null,
+    distribution: soFar(fields),
+  };
+}
+
+/** How the metrics are spread over the models that succeeded so far. */
+function soFar({ result, metrics_so_far: moments }: SummaryFields): SetCounts["distribution"] {
+  const ended = json<JobResult>(result)?.distribution;
+  const spreads: [string, Spread][] =
+    ended === undefined
+      ? Object.entries(json<Record<string, Moments>>(moments) ?? {}).map(
+          ([name, { count, mean, squares, min, max }]) => [name, { mean, std: Math.sqrt(squares / count), min, max }],
+        )
+      : Object.entries(ended).map(([name, { mean, std, min, max }]) => [name, { mean, std, min, max }]);
+  return Object.fromEntries(spreads.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 export function toJob(id: string, fields: Fields<(typeof jobFields)[number]>): Job {
@@ -219,7 +249,8 @@ export function toProgress(id: string, fields: SummaryFields): Progress {
     progress: status === "succeeded" ? 1 : Math.min(1, report.step / totalSteps),
     train_loss: report.train_loss,
     valid_loss: report.valid_loss,
-    metrics: report.metrics,
+    // Of a set none of whose models has any yet.
+    metrics: report.metrics ?? {},
     learning_rate: report.learning_rate,
     samples_per_second: running ? report.samples_per_second : null,
     eta_seconds: running ? report.eta_seconds : null,

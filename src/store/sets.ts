@@ -4,7 +4,7 @@ import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { JobResult, SetCounts } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
-import { idsIn, named, type NewEvent } from "./record.ts";
+import { idsIn, named, type Moments, type NewEvent } from "./record.ts";
 import { storedSpec } from "./stored-spec.ts";
 import type { Hold } from "./taken.ts";
 
@@ -20,9 +20,13 @@ export interface ShardWork {
   readonly to: number;
 }
 
-/** How the models of a shard have ended, and how many bytes its file has. */
+/**
+ * How the models of a shard have ended, how many bytes its file has, and how the metrics of those
+ * that succeeded are spread (sets/distribution.ts).
+ */
 export interface ShardResult extends Pick<SetCounts, "succeeded" | "failed" | "skipped"> {
   readonly bytes: number;
+  readonly metrics: Readonly<Record<string, Moments>>;
 }
 
 export interface NamedSet {
@@ -36,6 +40,8 @@ export interface EndedSet extends NamedSet {
   readonly datasetIds: readonly string[];
   readonly models: number;
   readonly shardModels: number;
+  /** The shards before this one have been opened. */
+  readonly openedShards: number;
 }
 
 /** Whether this is the id of a shard, and not of a job. */
@@ -142,7 +148,7 @@ export class Sets {
 
   /** Null if there is no such set. */
   async find(owner: string, id: string): Promise<EndedSet | null> {
-    const fields = ["spec", "spec_version", "dataset", "total_steps", "shard_models"] as const;
+    const fields = ["spec", "spec_version", "dataset", "total_steps", "shard_models", "next_shard"] as const;
     const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
     const record = named(fields, values);
     if (record.spec === null || record.shard_models === null) return null;
@@ -153,6 +159,7 @@ export class Sets {
       datasetIds: idsIn(record.dataset),
       models: Number(record.total_steps),
       shardModels: Number(record.shard_models),
+      openedShards: Number(record.next_shard),
     };
   }
 }

@@ -96,9 +96,12 @@ async function endedSet(): Promise<string> {
   const { bytes } = await writer.end();
   await writer.close();
   const counts = { succeeded: 1, failed: 0, skipped: 1 };
-  await lease.finish({ status: "succeeded", result: { ...counts, bytes }, progress: null, events: [] }, []);
+  await lease.finish(
+    { status: "succeeded", result: { ...counts, bytes, metrics: {} }, progress: null, events: [] },
+    [],
+  );
   const shards = [path(shardId(id, 0))];
-  const { weights_sha256: all, steps, metrics } = await summarize(shards, path(indexId(id)));
+  const { weights_sha256: all, steps, metrics } = await summarize({ shards, index: path(indexId(id)) });
   const result = { weights_sha256: all, steps, epochs: 1, stop_reason: "completed" as const, metrics };
   const whole = { ...result, best: null, changes: [] };
   expect(await service.store.sets.conclude({ owner: "ann", id }, whole, counts, bytes)).toBe(true);

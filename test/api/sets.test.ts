@@ -127,7 +127,8 @@ describe("a set some of whose models fail", () => {
       [{ store: "c é", fold: 0, seed: 0 }, "failed", "diverged"],
     ]);
     const { result, status, models: counts } = await read<Job>(`/v1/jobs/${id}`);
-    expect([status, counts]).toEqual(["succeeded", { total: 3, ended: 3, succeeded: 1, failed: 1, skipped: 1 }]);
+    const ended = { total: 3, ended: 3, succeeded: 1, failed: 1, skipped: 1 };
+    expect([status, counts]).toEqual(["succeeded", { ...ended, per_second: null, distribution: {} }]);
     expect(result!.metrics).toEqual({});
   });
 
@@ -196,6 +197,43 @@ describe("the list of models", () => {
       max: Math.max(...losses),
     });
   });
+});
+
+test("while a set runs, its models that have ended are listed, and the metrics so far are told", async () => {
+  const spec = {
+    data: { ...data, dataset, partition_by: "store", validation: { folds: 4 } },
+    training: { epochs: 30, batch_size: 4, seeds: 500 },
+  };
+  const { id } = await service.create(specFor(dataset, spec));
+  const running = await until(id, ({ models }) => models!.ended > 0 && models!.per_second !== null);
+  expect(running.models!.per_second).toBeGreaterThan(0);
+  expect(running.progress.eta_seconds).toBeGreaterThanOrEqual(0);
+  await service.call("POST", `/v1/jobs/${id}/pause`);
+  const { models: counts, progress } = await until(id, ({ status }) => status === "paused");
+  expect(counts!.ended).toBeLessThan(counts!.total);
+  const all: SetModel[] = [];
+  for (let after = "", more = true; more;) {
+    const page = await read<Page>(`/v1/jobs/${id}/models?limit=100${after}`);
+    all.push(...page.data);
+    after = `&after=${page.next}`;
+    more = page.has_more;
+  }
+  expect(all.length).toBe(counts!.ended);
+  expect(all.map(({ number }) => number)).toEqual(all.map(({ number }) => number).toSorted((a, b) => a - b));
+  const losses = all.map(({ metrics }) => metrics.valid_loss!);
+  const { mean, min, max } = counts!.distribution.valid_loss;
+  expect(mean).toBeCloseTo(losses.reduce((sum, loss) => sum + loss, 0) / losses.length, 10);
+  expect(progress.metrics.valid_loss).toBeCloseTo(mean, 10);
+  expect(min).toBeCloseTo(Math.min(...losses), 10);
+  expect(max).toBeCloseTo(Math.max(...losses), 10);
+  for (const query of ["sort=rows", "status=failed"]) {
+    const refused = await service.call("GET", `/v1/jobs/${id}/models?${query}`);
+    expect([refused.status, refused.body.code, refused.body.current_status]).toEqual([409, "wrong_status", "paused"]);
+    expect(refused.body.detail).toContain("without sort and status");
+  }
+  await service.call("POST", `/v1/jobs/${id}/cancel`);
+  const over = await service.call("GET", `/v1/jobs/${id}/models`);
+  expect([over.status, over.body.detail]).toEqual([409, "The set has no results; the job is cancelled."]);
 });
 
 test("a set is no job with one model", async () => {
@@ -305,7 +343,8 @@ test("a set that is cancelled while its result is made leaves no files", async (
   const { id } = await service.create(specFor(dataset, spec));
   await until(id, (job) => job.models!.ended === job.models!.total);
   const files = () => readdirSync(service.directory).filter((name) => name.startsWith(id));
-  // The file of the index is there when the set is cancelled, and another process removes all files.
+  // The file of the index is there when the set is cancelled, and another process has removed the
+  // files before.
   const sets = new Proxy(service.store.sets, {
     get(of, name) {
       if (name !== "conclude") return (Reflect.get(of, name) as Function).bind(of) as unknown;

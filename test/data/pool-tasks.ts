@@ -1,6 +1,6 @@
 /** Tasks for the test of the pool, which says when they end. */
 import { parentPort } from "node:worker_threads";
-import type { Request } from "../../src/data/helper.ts";
+import type { Request } from "../../src/data/serve.ts";
 
 parentPort?.on("message", ({ task, input }: Request) => {
   if (task === "spin") for (;;);

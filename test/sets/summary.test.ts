@@ -53,7 +53,7 @@ test("the result and the index follow from the models, however they are cut", as
   const results = [];
   for (const [i, size] of [20_000, 7000, 999].entries()) {
     // Only the files of the shards depend on the cut.
-    const { bytes, ...result } = await summarize(await shards(size), join(to, `${i}`));
+    const { bytes, ...result } = await summarize({ shards: await shards(size), index: join(to, `${i}`) });
     expect(bytes).toBeGreaterThan((await readFile(join(to, `${i}`))).length);
     results.push(result);
   }
@@ -79,7 +79,7 @@ test("the result and the index follow from the models, however they are cut", as
 
 test("models are listed by number, by status and by what they have, page by page", async () => {
   const path = join(await directory(), "index");
-  await summarize(await shards(5000), path);
+  await summarize({ shards: await shards(5000), index: path });
   const index = await SetIndex.open(path);
   try {
     const number = ({ number: own }: ModelEntry) => own;
@@ -113,7 +113,7 @@ test("models are listed by number, by status and by what they have, page by page
 
 test("a damaged index is told", async () => {
   const path = join(await directory(), "index");
-  await summarize((await shards(20_000)).slice(0, 1), path);
+  await summarize({ shards: (await shards(20_000)).slice(0, 1), index: path });
   const bytes = await readFile(path);
   const lists = [
     all,

@@ -1,10 +1,12 @@
 // Sets of models in the record (src/store/sets.ts, lua/shared/set.lua).
 import { describe, expect, test } from "vitest";
 import type { JobResult } from "../../src/contract/wire/job.ts";
+import { addTo, distributionOf } from "../../src/sets/distribution.ts";
 import { collect } from "../../src/store/archive/collect.ts";
 import { Database } from "../../src/store/database.ts";
 import { keys } from "../../src/store/keys.ts";
 import { OPEN_SHARDS } from "../../src/store/room-numbers.ts";
+import type { Moments } from "../../src/store/record.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import { claim, eventTypes, lapse, newJob, OWNER, postJob, tryClaim } from "./support.ts";
 import { redis, setUpStore, store } from "./setup.ts";
@@ -31,8 +33,13 @@ async function job(id: string) {
 
 const counts = { succeeded: 8, failed: 1, skipped: 1 };
 
-async function end(lease: Lease): Promise<void> {
-  await lease.finish({ status: "succeeded", result: { ...counts, bytes: 1000 }, progress: null, events: [] }, []);
+async function end(lease: Lease, metrics: Readonly<Record<string, Moments>> = {}): Promise<void> {
+  const result = { ...counts, bytes: 1000, metrics };
+  await lease.finish({ status: "succeeded", result, progress: null, events: [] }, []);
+}
+
+function momentsOf(values: readonly number[]): Moments {
+  return values.reduce<ReturnType<typeof addTo> | undefined>(addTo, undefined)!;
 }
 
 const result = { weights_sha256: "0".repeat(64), steps: 1, epochs: 1, metrics: {} } as unknown as JobResult;
@@ -121,6 +128,49 @@ test("a set counts as one running job, however many of its shards run", async ()
   expect(await redis.hget(keys.statuses, "running")).toBe("1");
   await conclude(first);
   expect((await claim(store)).lease.jobId).toBe(`${second}.0`);
+});
+
+describe("while a set runs", () => {
+  test("its metrics so far are those of all its shards together, and the rate is that of this run", async () => {
+    const id = await postSet(3);
+    expect((await job(id)).models).toMatchObject({ per_second: null, distribution: {} });
+    const leases = [await claim(store), await claim(store)].map(({ lease }) => lease);
+    await end(leases[0], { valid_loss: momentsOf([1, 2, 6]) });
+    await end(leases[1], { valid_loss: momentsOf([4]), valid_accuracy: momentsOf([0.5]) });
+    const { models, progress } = await job(id);
+    const { mean, std, min, max } = distributionOf(Float64Array.from([1, 2, 6, 4]));
+    expect(models!.distribution.valid_loss.mean).toBeCloseTo(mean, 12);
+    expect(models!.distribution.valid_loss).toMatchObject({ min, max, std: expect.closeTo(std, 12) as number });
+    expect(models!.distribution.valid_accuracy).toEqual({ mean: 0.5, std: 0, min: 0.5, max: 0.5 });
+    expect(progress.metrics).toEqual({ valid_loss: 3.25, valid_accuracy: 0.5 });
+    expect(models!.per_second).toBeGreaterThan(0);
+    expect(progress.eta_seconds).toBe(Math.floor(10 / models!.per_second!));
+    await store.jobs.pause(OWNER, id);
+    expect((await job(id)).models!.per_second).toBeNull();
+  });
+
+  test("a long pause does not count for its rate", async () => {
+    const id = await postSet(3);
+    await end((await claim(store)).lease);
+    await store.jobs.pause(OWNER, id);
+    await redis.hset(keys.job(OWNER, id), "started_at", 0, "went_at", 0);
+    await store.jobs.resume(OWNER, id);
+    await end((await claim(store)).lease);
+    const { models, progress } = await job(id);
+    expect(models!.per_second).toBeGreaterThan(0.1);
+    expect(progress.eta_seconds).toBeLessThan(100);
+  });
+
+  test("huge metrics keep no shard from its end", async () => {
+    const id = await postSet(2);
+    const leases = [await claim(store), await claim(store)].map(({ lease }) => lease);
+    await end(leases[0], { test_loss: momentsOf([1.7e308, -1.7e308, 1.7e308]) });
+    await end(leases[1], { test_loss: momentsOf([-1.7e308]) });
+    expect((await job(id)).models).toMatchObject({ ended: 20, distribution: { test_loss: { max: 1.7e308 } } });
+    expect(await conclude(id)).toBe(true);
+    expect((await job(id)).models!.distribution).toEqual({});
+    expect(await redis.hexists(keys.job(OWNER, id), "metrics_so_far")).toBe(0);
+  });
 });
 
 test("a set that runs goes on although a more urgent job of its owner must wait for it", async () => {
@@ -272,11 +322,11 @@ test("a set whose results are damaged again and again fails with the reason", as
 test("the counts of a set are never negative, whatever its models were that are trained again", async () => {
   const id = await postSet(1);
   const { lease } = await claim(store);
-  const result = { succeeded: 1, failed: 2, skipped: 7, bytes: 1000 };
+  const result = { succeeded: 1, failed: 2, skipped: 7, bytes: 1000, metrics: {} };
   await lease.finish({ status: "succeeded", result, progress: null, events: [] }, []);
   const [set] = await store.sets.concluding(10);
   await store.sets.giveBack(set, 0, 10);
-  expect((await job(id)).models).toEqual({ total: 10, ended: 0, succeeded: 0, failed: 0, skipped: 0 });
+  expect((await job(id)).models).toMatchObject({ total: 10, ended: 0, succeeded: 0, failed: 0, skipped: 0 });
 });
 
 test("a set that brings its owner beyond the bytes of datasets fails, and gives them back", async () => {

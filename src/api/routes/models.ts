@@ -20,7 +20,8 @@ export const models: Routes = async (app, services) => {
         tags: ["sets"],
         operationId: "listSetModels",
         summary: "List the models of a set",
-        description: "Once the set has succeeded. Before, each model can be read as soon as it has ended.",
+        description:
+          "While the set runs, those that have ended so far, by number, without `sort` and `status`: a page may lack models before its last one that end later.",
         params: z.object({ id: JobId }),
         querystring: z.strictObject({
           ...pageQuery(numberCursor),
@@ -40,9 +41,9 @@ export const models: Routes = async (app, services) => {
         },
       },
     },
-    async ({ owner, params: { id }, query: { status = null, after, limit, sort } }) => {
+    async ({ owner, params: { id }, query: { status = null, after, limit, sort } }, reply) => {
       const cursor = after === undefined ? null : Number(after);
-      return listModels(services, owner, id, { sort, limit, after: cursor, status });
+      return listModels(services, { ...reply.caller(), owner }, id, { sort, limit, after: cursor, status });
     },
   );
 

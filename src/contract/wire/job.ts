@@ -33,7 +33,7 @@ export const Progress = z
     progress: z.number().min(0).max(1).describe("step / total_steps; 1 once the job has succeeded."),
     train_loss: z.number().nullable().describe("Mean over the last log interval."),
     valid_loss: z.number().nullable(),
-    metrics: Metrics.describe("The latest evaluation."),
+    metrics: Metrics.describe("The latest evaluation; of a set the means over the models that succeeded so far."),
     learning_rate: z.number().nullable(),
     samples_per_second: z.number().nullable(),
     eta_seconds: z.number().nullable(),
@@ -56,11 +56,9 @@ const Spread = z.object({
   mean: z.number(),
   std: z.number().describe("The deviation of these values: the mean is taken over all of them."),
   min: z.number(),
-  p10: z.number(),
-  p50: z.number(),
-  p90: z.number(),
   max: z.number(),
 });
+export type Spread = z.infer<typeof Spread>;
 
 export const SetCounts = z
   .object({
@@ -69,6 +67,13 @@ export const SetCounts = z
     succeeded: Count,
     failed: Count.describe("Models that diverged."),
     skipped: Count.describe("Models without enough rows (`min_rows`), or whose rows do not fit the spec."),
+    per_second: z
+      .number()
+      .nullable()
+      .describe("How many models have ended a second since the set last began to run. Null unless it runs."),
+    distribution: z
+      .record(z.string(), Spread)
+      .describe("How each metric is spread over the models that succeeded so far. `result.distribution` has more."),
   })
   .meta({ id: "SetCounts", description: "How many models of a set have ended, and how." });
 export type SetCounts = z.infer<typeof SetCounts>;
@@ -92,7 +97,7 @@ export const JobResult = z
       .describe("The best evaluation; null unless `checkpoint.keep_best` is set."),
     changes: z.array(Change).describe("The rewinds after divergences, in order."),
     distribution: z
-      .record(z.string(), Spread)
+      .record(z.string(), Spread.extend({ p10: z.number(), p50: z.number(), p90: z.number() }))
       .optional()
       .describe("Of a set of models: how each metric is spread over the models; `metrics` has the means."),
   })

@@ -33,10 +33,14 @@ export class DamagedFile extends Error {
   }
 }
 
+/** Whether a file is damaged, whichever. */
+export function isDamage(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === DAMAGED;
+}
+
 /** Whether the file with this path is damaged. */
 export function isDamaged(error: unknown, path: string): boolean {
-  const { code, path: damaged } = error as NodeJS.ErrnoException;
-  return code === DAMAGED && damaged === path;
+  return isDamage(error) && (error as NodeJS.ErrnoException).path === path;
 }
 
 /** @throws Error with the reason if nothing can be written there */

@@ -15,6 +15,7 @@ if get('status') ~= 'running' or number('shards_ended') ~= number('shards') then
 for outcome, models in pairs(cjson.decode(ARGV[3])) do set('models_' .. outcome, models) end
 use_bytes('dataset_bytes', ARGV[4] - number('set_bytes'))
 set('set_bytes', ARGV[4])
+unset('metrics_so_far')
 set('result', ARGV[1], 'updated_at', now)
 spend(text_room(ARGV[1], FIELD_BYTES))
 append(ARGV[2])

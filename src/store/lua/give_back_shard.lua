@@ -31,7 +31,7 @@ increase('shards_ended', -1)
 -- How its models had ended is not known any more, nor how many bytes they took. The true numbers
 -- come with the result.
 local rest = tonumber(ARGV[2])
-for _, outcome in ipairs({ 'succeeded', 'failed', 'skipped' }) do
+for _, outcome in ipairs(OUTCOMES) do
   local taken = math.min(rest, number('models_' .. outcome))
   increase('models_' .. outcome, -taken)
   rest = rest - taken

@@ -70,22 +70,66 @@ local function close_shard()
   erase_record()
 end
 
--- The progress of a set counts models.
+local OUTCOMES = { 'succeeded', 'failed', 'skipped' }
+
+local function count_ended()
+  local sum = 0
+  for _, outcome in ipairs(OUTCOMES) do sum = sum + number('models_' .. outcome) end
+  return sum
+end
+
+-- JSON has no other numbers.
+local function finite(value)
+  if value ~= value then return 0 end
+  return math.max(-1.7e308, math.min(1.7e308, value))
+end
+
+-- How a metric is spread over two groups of models together (sets/distribution.ts).
+local function together(a, b)
+  local count, apart = a.count + b.count, b.mean - a.mean
+  local share = b.count / count
+  return {
+    count = count,
+    mean = finite(a.mean + apart * share),
+    squares = finite(a.squares + b.squares + apart * apart * share * a.count),
+    min = math.min(a.min, b.min),
+    max = math.max(a.max, b.max),
+  }
+end
+
+-- Adds the metrics of a shard to those so far. Returns the means.
+local function add_metrics(of_shard)
+  local all, means = cjson.decode(get('metrics_so_far') or '{}'), {}
+  for name, moments in pairs(of_shard) do
+    all[name] = all[name] and together(all[name], moments) or moments
+  end
+  if next(of_shard) then set('metrics_so_far', cjson.encode(all)) end
+  for name, moments in pairs(all) do means[name] = moments.mean end
+  return means
+end
+
+-- The progress of a set counts models. Its rate is that since the set last began to run.
 local function count_models(result)
   local of_shard = cjson.decode(result)
-  local ended_models = 0
-  for _, outcome in ipairs({ 'succeeded', 'failed', 'skipped' }) do
-    ended_models = ended_models + increase('models_' .. outcome, of_shard[outcome])
-  end
+  for _, outcome in ipairs(OUTCOMES) do increase('models_' .. outcome, of_shard[outcome]) end
+  local ended_models = count_ended()
   increase('shards_ended', 1)
   increase('set_bytes', of_shard.bytes)
   use_bytes('dataset_bytes', of_shard.bytes)
-  set('updated_at', now, 'progress', cjson.encode({
+  local seconds = math.max(0.001, (now - number('went_at')) / 1000)
+  local rate = (ended_models - number('went_models')) / seconds
+  -- Models that are trained again take away from it.
+  local left = rate > 0 and (number('total_steps') - ended_models) / rate
+  local means = add_metrics(of_shard.metrics)
+  local progress = cjson.encode({
     step = ended_models, epoch = 0, train_loss = cjson.null, valid_loss = cjson.null,
-    metrics = {}, learning_rate = cjson.null, samples_per_second = cjson.null,
-    eta_seconds = math.floor((number('total_steps') - ended_models) / ended_models *
-      (now - number('started_at')) / 1000),
-  }))
+    -- An empty table would become a list.
+    metrics = next(means) and means or cjson.null,
+    learning_rate = cjson.null, samples_per_second = cjson.null,
+    models_per_second = rate > 0 and rate or cjson.null,
+    eta_seconds = left and math.floor(left) or cjson.null,
+  })
+  set('updated_at', now, 'progress', progress)
   publish('progress')
 end
 
@@ -205,6 +249,7 @@ local function begin_set()
     else
       append(event('resumed', 'Resumed with the models that have not ended.'))
     end
+    set('went_at', now, 'went_models', count_ended())
     set_status('running')
   end
   enter(shard_key)
