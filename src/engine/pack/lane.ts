@@ -20,12 +20,12 @@ import { Recorder, type PackWork, type Trained } from "./recorder.ts";
 export class Lane {
   readonly job: TrainingJob;
   readonly #kernels: Kernels;
-  readonly #plan: Plan;
   readonly #number: number;
   readonly #words: Int32Array;
   readonly #recorder: Recorder;
   readonly #thread: CrewThread;
   readonly #progress: Progress = freshProgress();
+  readonly #stretches: readonly Stretch[];
 
   /** Draws the weights. `parts`: what the lane's thread shares with those of other lanes. */
   constructor(
@@ -37,9 +37,9 @@ export class Lane {
   ) {
     this.job = job;
     this.#kernels = kernels;
-    this.#plan = plan;
     this.#number = number;
     this.#words = parts.words;
+    this.#stretches = stretchesOf(plan);
     this.#recorder = new Recorder(job, work);
     const { state, stateBytes } = plan.addresses;
     kernels.u8.fill(0, state, state + stateBytes);
@@ -76,27 +76,32 @@ export class Lane {
 
   /** Copies what is this job's in the memory of one model to its lane. */
   #put(): void {
-    for (const [address, count] of this.#stretches())
+    for (const { address, count } of this.#stretches)
       this.#kernels.pack_insert(address * LANES + this.#number * 4, address, count);
   }
 
   #take({ scalars, groups }: Progress): void {
-    for (const [address, count] of this.#stretches())
+    for (const { address, count } of this.#stretches)
       this.#kernels.pack_extract(address, address * LANES + this.#number * 4, count);
     Object.assign(this.#progress.scalars, scalars);
-    for (const [i, group] of groups.entries()) Object.assign(this.#progress.groups[i].scalars, group.scalars);
+    for (let i = 0; i < groups.length; i++) Object.assign(this.#progress.groups[i].scalars, groups[i].scalars);
   }
+}
 
-  /** The state, and the constants of the losses: addresses, and numbers of 32 bits. */
-  #stretches(): readonly (readonly [number, number])[] {
-    const { outputs, addresses } = this.#plan;
-    const { state, stateBytes, lossConstants, logLossConstants } = addresses;
-    return [
-      [state, stateBytes / 4],
-      [lossConstants, 2 * outputs],
-      [logLossConstants, 2 * outputs],
-    ];
-  }
+/** Numbers of 32 bits that are a job's own, in the memory of one model. */
+interface Stretch {
+  readonly address: number;
+  readonly count: number;
+}
+
+/** The state, and the constants of the losses. */
+function stretchesOf({ outputs, addresses }: Plan): Stretch[] {
+  const { state, stateBytes, lossConstants, logLossConstants } = addresses;
+  return [
+    { address: state, count: stateBytes / 4 },
+    { address: lossConstants, count: 2 * outputs },
+    { address: logLossConstants, count: 2 * outputs },
+  ];
 }
 
 /** A thread that trains a job from its beginning. The job's memory is all zeros. */

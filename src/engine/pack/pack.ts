@@ -154,10 +154,12 @@ export class Pack {
     const { f64, pack_sum_f32: sum } = this.#kernels;
     const { terms } = this.#plan.addresses;
     const { sums, divisors } = this.#place;
+    const { lanes } = this;
     sum(sums, terms * LANES, samples * this.#plan.termsPerSample);
-    for (const [number, lane] of this.lanes.entries()) {
-      if (lane.trained !== null) continue;
-      lane.follow(f64[sums / 8 + number] / f64[divisors / 8 + number], lr, this.#progress);
+    // Written so that a step leaves no garbage.
+    for (let number = 0; number < lanes.length; number++) {
+      if (lanes[number].trained !== null) continue;
+      lanes[number].follow(f64[sums / 8 + number] / f64[divisors / 8 + number], lr, this.#progress);
     }
   }
 }

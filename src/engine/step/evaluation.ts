@@ -1,6 +1,6 @@
 import { WORD } from "../crew/control.ts";
 import type { Batches } from "./batches.ts";
-import { loss as meanLoss } from "../metrics/loss.ts";
+import { meanLoss } from "../metrics/loss.ts";
 import { computeMetrics } from "../metrics/metrics.ts";
 import { reportOf, type EvaluationReport } from "../metrics/report.ts";
 import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
@@ -78,8 +78,13 @@ function record(
   loss: Loss,
 ): void {
   const { targetSize, outputs, addresses } = plan;
-  const [step, weights, ofClasses] = [targetStep(data), lossWeightsOf(data), hasClasses(plan)];
-  const [losses, divisors, targets, predictions] = RECORD.map((what) => columnOf(plan, rows, what));
+  const step = targetStep(data);
+  const weights = lossWeightsOf(data);
+  const ofClasses = hasClasses(plan);
+  const losses = columnOf(plan, rows, "loss");
+  const divisors = columnOf(plan, rows, "divisor");
+  const targets = columnOf(plan, rows, "target");
+  const predictions = columnOf(plan, rows, "prediction");
   for (let i = 0; i < count; i++) {
     const row = rows[at + i];
     const weight = weights === undefined ? 1 : weights[row];
@@ -155,8 +160,16 @@ export function metricsOf(
 }
 
 /** The loss alone, as `metricsOf` gives it. The rows may have been recorded without log losses. */
-export function lossOf(...recorded: Parameters<typeof evaluatedRows>): Record<string, number> {
-  return { valid_loss: meanLoss.compute(evaluatedRows(...recorded)) };
+export function lossOf(
+  { f64 }: Kernels,
+  plan: Plan,
+  _data: TrainingData,
+  rows: Int32Array,
+  { ignored }: Pick<Loss, "ignored">,
+): Record<string, number> {
+  const column = (what: Recorded) => recordedColumn(f64, plan, rows, what);
+  const counted = ignored === undefined ? ALL : countedAmong(column("target"), ignored);
+  return { valid_loss: meanLoss(counted(column("loss"), 1), counted(column("divisor"), 1)) };
 }
 
 /** What the rows that were recorded say beyond the metrics. */
@@ -177,10 +190,7 @@ function evaluatedRows(
   rows: Int32Array,
   { targets, boundary = 0, ignored }: Pick<LossType, "targets" | "boundary"> & Pick<Loss, "ignored">,
 ): EvaluatedRows {
-  const column = (what: Recorded) => {
-    const begin = columnOf(plan, rows, what);
-    return kernels.f64.subarray(begin, begin + rows.length * plan.targetSize);
-  };
+  const column = (what: Recorded) => recordedColumn(kernels.f64, plan, rows, what);
   const scores = plan.addresses.scores >>> 2;
   const counted = countedAmong(column("target"), ignored);
   const isBinary = targets === "probability";
@@ -201,6 +211,11 @@ function evaluatedRows(
   });
 }
 
+function recordedColumn(f64: Float64Array, plan: Plan, rows: Int32Array, what: Recorded): Float64Array {
+  const begin = columnOf(plan, rows, what);
+  return f64.subarray(begin, begin + rows.length * plan.targetSize);
+}
+
 /** All targets of a row have its weight. */
 function weightsOf(weights: Float64Array, rows: Int32Array, targetSize: number): Float64Array {
   return new Float64Array(rows.length * targetSize).map((_, i) => weights[rows[Math.floor(i / targetSize)]]);
@@ -209,8 +224,10 @@ function weightsOf(weights: Float64Array, rows: Int32Array, targetSize: number):
 /** Leaves out the numbers of ignored targets, of which there are `each` for every target. */
 type Counted = <T extends Float32Array | Float64Array>(values: T, each: number) => T;
 
+const ALL: Counted = (values) => values;
+
 function countedAmong(targets: Float64Array, ignored: number | undefined): Counted {
-  if (ignored === undefined || !targets.includes(ignored)) return (values) => values;
+  if (ignored === undefined || !targets.includes(ignored)) return ALL;
   const counts = (target: number) => targets[target] !== ignored;
   return (values, each) => values.filter((_, i) => counts(Math.floor(i / each))) as typeof values;
 }
