@@ -10,6 +10,7 @@ import type { Job } from "../contract/wire/job.ts";
 import { hintOnReading } from "./hints.ts";
 import { summary } from "./inspect.ts";
 import type { Output } from "./output.ts";
+import { testRates } from "./range-test.ts";
 import { watch } from "./watch.ts";
 
 /** The exit code that shells use for an interrupt. */
@@ -21,9 +22,10 @@ interface SubmitOptions {
   read: Record<string, string>;
   watch?: boolean;
   validate?: boolean;
+  lrRangeTest?: boolean;
 }
 
-/** Creates a job from each file. Only one file can be checked or watched. */
+/** Creates a job from each file. Only one file can be checked, watched or tested. */
 export async function submit(client: Client, files: readonly string[], options: SubmitOptions): Promise<Output> {
   const specs = await Promise.all(files.map(async (file) => (await readDocument(file)) as SpecInput));
   if (options.data !== undefined) {
@@ -44,6 +46,7 @@ export async function submit(client: Client, files: readonly string[], options: 
     tell(valid.warnings);
     return { value: valid, text: `Valid: ${valid.parameters} parameters, ${valid.total_steps} steps.` };
   }
+  if (options.lrRangeTest) return await testRates(client, spec, (id) => follow(client, id));
   return created(client, await client.createJob(spec), options);
 }
 

@@ -62,9 +62,10 @@ program
   .option("--weights <file>", "a safetensors file to upload first, as init.weights of the specs")
   .option("--watch", "follow the job of a single spec to its end")
   .option("--validate", "only check a single spec, and create no job")
+  .option("--lr-range-test", "test learning rates for a single spec instead of training, and suggest one")
   .action((specs: string[], options, command: Command) => {
-    if (specs.length > 1 && (options.watch || options.validate))
-      command.error("--watch and --validate are for one spec.", { exitCode: EXIT.usage });
+    if (specs.length > 1 && (options.watch || options.validate || options.lrRangeTest))
+      command.error("--watch, --validate and --lr-range-test are for one spec.", { exitCode: EXIT.usage });
     return run((client) => submit(client, specs, options));
   });
 

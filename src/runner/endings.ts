@@ -140,7 +140,7 @@ export class Endings {
     interrupted: (waiting: boolean) => boolean,
     life: Life,
   ): Promise<boolean> {
-    const { best, changes } = outcome;
+    const { best, changes, rangeTest } = outcome;
     const kept = keptModels(spec.checkpoint.keep_best, best);
     const models: Required<Ending>["models"] = {};
     const files = state.models ?? (await extractedModels(state, kept));
@@ -160,6 +160,7 @@ export class Endings {
       metrics,
       best,
       changes: [...changes],
+      ...(rangeTest && { lr_range_test: rangeTest }),
     };
     const began = performance.now();
     const committed = await checkpoints.upload(state).catch(orNoRoom);

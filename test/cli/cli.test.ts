@@ -119,6 +119,17 @@ test("submit, watch, list and fetch the model", async () => {
   expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(sha256);
 });
 
+test("a test of learning rates draws its curve and suggests one", async () => {
+  const test = ["submit", "examples/iris-adamw.json", "--data", "examples/iris.csv", "--lr-range-test"];
+  const { code, stdout } = await rappel(test);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/a {2}smoothed loss over the logarithm of the rate *\n/);
+  const [, lr] = /\nHalf of the fall .*\nsuggested lr: ([\d.]+)\n$/.exec(stdout)!;
+  const job = JSON.parse((await rappel([...test, "--json"])).stdout);
+  expect(job.spec).toMatchObject({ schedule: { type: "lr_range_test" }, training: { epochs: 75 } });
+  expect(job.result.lr_range_test.suggested_lr).toBe(Number(lr));
+});
+
 test("several specs make several jobs, and a wrong one says which file it is", async () => {
   const files = ["a", "wrong", "b"].map((name) => join(directory, `${name}.yaml`));
   for (const [i, file] of files.entries())
@@ -130,7 +141,7 @@ test("several specs make several jobs, and a wrong one says which file it is", a
   expect([json.code, JSON.parse(json.stdout).results]).toMatchObject([0, [{ status: 201 }, { status: 201 }]]);
   expect(await rappel(["submit", ...files, "--watch"])).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining("--watch and --validate are for one spec."),
+    stderr: expect.stringContaining("--watch, --validate and --lr-range-test are for one spec."),
   });
 });
 

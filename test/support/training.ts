@@ -151,6 +151,8 @@ export interface TrainOptions {
   readonly kernels?: KernelChoice;
   readonly threads?: number;
   readonly everySteps?: number | null;
+  /** Whether a checkpoint is taken before the first step. */
+  readonly atStart?: boolean;
   readonly state?: Uint8Array | null;
   /** A model file to begin with. */
   readonly weights?: Uint8Array | null;
@@ -174,6 +176,7 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
     {
       threads: options.threads ?? 1,
       everySteps: options.everySteps ?? null,
+      atStart: options.atStart,
       // The crew takes it over.
       state: options.state?.slice() ?? null,
       weights: options.weights?.slice() ?? null,

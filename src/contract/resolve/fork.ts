@@ -22,6 +22,7 @@ import {
   type GroupProgress,
   type Progress,
 } from "../../engine/state/state.ts";
+import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { canonicalJson } from "./canonical.ts";
 import { Faulty, faulty } from "../errors.ts";
 import { check, type Fault } from "./faults.ts";
@@ -108,7 +109,10 @@ export async function resolveFork<Source extends ForkSource>(
     const unchanged = hasSameCourse(parent, resolved.spec);
     const changes = changesOf(head, parent, resolved.spec, unchanged);
     faults.push(...weightFaults(fork, head, resolved));
-    if (use === "state")
+    const { schedule } = resolved.spec;
+    if (use === "state" && scheduleType(schedule).tests)
+      faults.push({ pointer: "/optimizer", message: `must be false: ${schedule.type} begins at step 0` });
+    else if (use === "state")
       faults.push(
         ...optimizerFaults(head, parent, resolved),
         ...stepFaults(head, changes, resolved),

@@ -12,6 +12,7 @@ import type { Component } from "../../engine/plan/memory.ts";
 import { beforeChoice } from "../../data/encode/where.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import type { TargetKind } from "../../engine/training.ts";
+import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { faulty } from "../errors.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
 import { mebibytes, type Fault } from "./faults.ts";
@@ -70,13 +71,15 @@ function isPartitioned(data: Pick<DataSpec, "partition_by">): boolean {
 export function setFaults(parts: Partial<Spec>): Fault[] {
   if (parts.data?.encoders === "shared" && !isPartitioned(parts.data)) return [NOT_SHARED];
   if (!isSet(parts)) return [];
-  const { data, init, observe, detectors, training } = parts;
+  const { data, init, observe, detectors, training, schedule } = parts;
   const faults: Fault[] = [];
   const refuse = (pointer: string, message: string) => faults.push({ pointer, message });
   if (init) refuse("/init", "is for a job with one model; a set begins each of its models anew");
   if (observe) refuse("/observe", "is for a job with one model: observe one of the set, as a job with data.where");
   if (detectors?.diverging.policy === "rewind")
     refuse("/detectors/diverging/policy", 'may not be "rewind" for a set of models, whose checkpoints are not kept');
+  if (schedule && scheduleType(schedule).tests)
+    refuse("/schedule/type", `may not be ${schedule.type}: test the rates of one model, as a job with data.where`);
   if (data !== undefined) faults.push(...dataFaults(data));
   if (training !== undefined && training.seed > Number.MAX_SAFE_INTEGER - (training.seeds - 1))
     refuse("/training/seeds", `makes seeds above ${Number.MAX_SAFE_INTEGER}: begin with a smaller /training/seed`);

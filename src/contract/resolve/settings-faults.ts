@@ -2,6 +2,7 @@
 import { stepsPerEpoch } from "../../engine/job.ts";
 import { checkSchedule } from "../../engine/schedules/check.ts";
 import { metricsUnder, modeFault } from "../../engine/metrics/metrics.ts";
+import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { spanNotes } from "../../engine/schedules/span.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import type { Plan } from "../../engine/plan/model.ts";
@@ -56,7 +57,7 @@ export function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }
   }));
 }
 
-export function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
+export function trainingFaults({ training, schedule }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
   if (!training) return [];
   const { batch_size: batch, log_every_steps: every, epochs } = training;
   if (batch !== "full" && batch > train) {
@@ -69,7 +70,21 @@ export function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }
     const message = `must be at least ${least} for ${steps} steps, or null`;
     faults.push({ pointer: "/training/log_every_steps", message });
   }
-  faults.push(...averagingFaults(training, steps));
+  faults.push(...averagingFaults(training, steps), ...rangeTestFaults(schedule, training, steps));
+  return faults;
+}
+
+/** A test of rates ends by itself, and leaves no weights that could be averaged. */
+function rangeTestFaults(schedule: Spec["schedule"] | undefined, training: Spec["training"], steps: number): Fault[] {
+  const tested = schedule && scheduleType(schedule).tests?.(schedule);
+  if (!tested) return [];
+  const faults: Fault[] = [];
+  if (tested.steps > steps) {
+    const message = `must be at most ${steps}, the steps of the training: raise /training/epochs, or make the test shorter`;
+    faults.push({ pointer: "/schedule/total_steps", message });
+  }
+  if (training.averaging !== null)
+    faults.push({ pointer: "/training/averaging", message: `must be null with ${schedule.type}` });
   return faults;
 }
 

@@ -5,6 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { directionOf } from "../../engine/metrics/metrics.ts";
+import { schedules } from "../../engine/schedules/registry.generated.ts";
 import { pruners } from "../../studies/pruners/registry.generated.ts";
 import { samplers } from "../../studies/samplers/registry.generated.ts";
 import { contains, ordered, tokensOf, valueIn, type Parameter, type Placed } from "../../studies/space.ts";
@@ -135,6 +136,9 @@ export function baseFaults({ spec, seeds }: Pick<StudyRequest, "spec" | "seeds">
   if ((valueIn(spec, "/training/pruning") ?? null) !== null) {
     faults.push({ pointer: "/spec/training/pruning", message: "must be left out: the study's pruner sets it" });
   }
+  const schedule = valueIn(spec, "/schedule/type");
+  if (typeof schedule === "string" && Object.hasOwn(schedules, schedule) && schedules[schedule].tests)
+    faults.push({ pointer: "/spec/schedule/type", message: `may not be ${schedule}, which trains no model` });
   const names = Object.keys((valueIn(spec, "/metadata") as object | null | undefined) ?? {});
   const taken = names.find((name) => ADDED_METADATA.includes(name));
   if (taken !== undefined) faults.push({ pointer: `/spec/metadata/${taken}`, message: "is set by the study" });

@@ -78,6 +78,25 @@ export const SetCounts = z
   .meta({ id: "SetCounts", description: "How many models of a set have ended, and how." });
 export type SetCounts = z.infer<typeof SetCounts>;
 
+const Rate = z.number().nullable();
+
+export const LrRangeTest = z
+  .object({
+    suggested_lr: Rate.describe(
+      "√(falling_lr · rising_lr)/5, with two digits. Null if the curve does not tell: `message` says why.",
+    ),
+    falling_lr: Rate.describe("The rate at which half of the fall of the smoothed loss is reached."),
+    lowest_lr: Rate.describe("The rate at which the smoothed loss is lowest."),
+    rising_lr: Rate.describe("The rate at which half of the fall is lost again, or the loss blew up."),
+    message: z.string(),
+    curve: z
+      .array(z.object({ lr: z.number(), loss: z.number(), smoothed: z.number() }))
+      .describe("The mean loss after steps at these rates, and the smooth curve through it: at most 100 points."),
+  })
+  .meta({ id: "LrRangeTest", description: "What a job with the schedule `lr_range_test` found." });
+
+export type LrRangeTest = z.infer<typeof LrRangeTest>;
+
 export const JobResult = z
   .object({
     weights_sha256: Sha256.describe("SHA-256 of the body of `GET …/model`."),
@@ -96,6 +115,7 @@ export const JobResult = z
       .nullable()
       .describe("The best evaluation; null unless `checkpoint.keep_best` is set."),
     changes: z.array(Change).describe("The rewinds after divergences, in order."),
+    lr_range_test: LrRangeTest.optional().describe("Of a job with that schedule."),
     distribution: z
       .record(z.string(), Spread.extend({ p10: z.number(), p50: z.number(), p90: z.number() }))
       .optional()

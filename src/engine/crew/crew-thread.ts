@@ -15,6 +15,7 @@ import { SMALL_BYTES, snapshotFile, type HashedFile, type Progress } from "../st
 import { isPruned } from "../step/pruning.ts";
 import { TrainingStep, type StepParts } from "../step/step.ts";
 import type { EarlyStopping, Rewind } from "../settings.ts";
+import { StartState } from "./start-state.ts";
 
 /*
  * A thread of a crew: runs one job from its present step to its end, step after step. At each step
@@ -23,6 +24,9 @@ import type { EarlyStopping, Rewind } from "../settings.ts";
  * main thread. Every thread takes the same decisions from the same words. Only the leader (thread
  * 0) watches the run and talks to the main thread. At the job's end the test comes before the
  * checkpoint.
+ *
+ * A test of rates (watch/range-test.ts) has none of this before its end, and no checkpoints. If it
+ * is interrupted, it begins again.
  */
 
 const LOSS = "valid_loss";
@@ -42,6 +46,8 @@ export class CrewThread {
   /** Whether the last evaluation computed nothing but the loss. */
   #onlyLoss = false;
   #reports: Reports = { valid: null, test: null };
+  /** Of a test of rates. */
+  #start: StartState | null = null;
 
   /** `parts`: those of another job of the plan with the same settings (step.ts). */
   constructor(kernels: Kernels, plan: Plan, task: Task, mail: Outbox, parts?: StepParts) {
@@ -68,6 +74,9 @@ export class CrewThread {
     if (this.#task.begins) this.#initialize();
     progress.schedule ??= this.step.follower?.fresh() ?? null;
     this.step.update.attach(progress);
+    if (this.step.rangeTest === null || progress.finished !== null) return;
+    this.#start = new StartState(this.#kernels, this.#plan, this.#task.thread, progress);
+    this.step.barrier.meet();
   }
 
   end(outcome: Ended["outcome"]): void {
@@ -85,8 +94,8 @@ export class CrewThread {
 
   *#train(): Generator<void, Ended["outcome"]> {
     const progress = this.#progress;
-    if (this.#task.atStart && progress.finished === null && !this.#snapshot(["start"])) return "diverged";
     if (progress.finished !== null) return this.#repeat();
+    if (this.#task.atStart && this.#start === null && !this.#snapshot(["start"])) return "diverged";
     for (;;) {
       while (this.#mail.due()) yield;
       this.step.run(progress);
@@ -99,6 +108,7 @@ export class CrewThread {
   boundary(): Ended["outcome"] | null {
     const progress = this.#progress;
     const action = this.step.words[WORD.action];
+    if (this.#start !== null) return this.#testedTo(action, this.#start);
     if (action & ACTION.diverged) return "diverged";
     const evaluated = this.#evaluationDue();
     if (evaluated) this.#evaluate();
@@ -114,6 +124,21 @@ export class CrewThread {
     if (kinds.length > 0 && !this.#snapshot(kinds) && this.#rewind === null) return "diverged";
     if (progress.finished !== null) return "finished";
     return action & ACTION.stop ? "stopped" : null;
+  }
+
+  /** A test of rates, after a step. At its end the state is again as it was before. */
+  #testedTo(action: number, start: StartState): Ended["outcome"] | null {
+    const { rangeTest, words, barrier } = this.step;
+    const isOver = (action & ACTION.diverged) !== 0 || words[WORD.verdict] === VERDICT.end;
+    if (!isOver) return action & ACTION.stop ? "stopped" : null;
+    const progress = this.#progress;
+    start.restore(progress);
+    barrier.meet();
+    if (this.#job.data.validRows.length > 0) this.#evaluate();
+    progress.finished = "completed";
+    if (this.#leader) progress.rangeTest = rangeTest!.result();
+    this.#report();
+    return this.#snapshot(["final"]) ? "finished" : "diverged";
   }
 
   /** A job that is restored after its end takes no step, and reports the same result again. */

@@ -6,6 +6,7 @@ import type { RecentLog } from "./log-reader.ts";
 import type { Ended, Reports } from "./messages.ts";
 import type { Progress, StopReason } from "../state/state.ts";
 import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
+import type { RangeTestResult } from "../watch/range-test.ts";
 import type { Change } from "../watch/rewind.ts";
 
 export type Outcome =
@@ -17,6 +18,8 @@ export type Outcome =
       readonly best: Progress["best"];
       readonly changes: readonly Change[];
       readonly reports: Reports;
+      /** Of a test of rates. */
+      readonly rangeTest?: RangeTestResult;
     }
   | {
       readonly type: "diverged";
@@ -32,7 +35,7 @@ export function outcomeOf(
   { outcome, progress, reports }: Ended,
   log: Pick<RecentLog, "recent">,
 ): Outcome {
-  const { step, metrics, best, changes } = progress;
+  const { step, metrics, best, changes, rangeTest } = progress;
   if (outcome === "stopped") return { type: "stopped", step };
   const perEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
   if (outcome === "diverged") {
@@ -40,7 +43,16 @@ export function outcomeOf(
     const finding = fatal ?? explainDivergence(job, perEpoch * job.training.epochs, log.recent, step);
     return { type: "diverged", step, finding, changes };
   }
-  return { type: progress.finished!, step, epochs: Math.floor(step / perEpoch), metrics, best, changes, reports };
+  return {
+    type: progress.finished!,
+    step,
+    epochs: Math.floor(step / perEpoch),
+    metrics,
+    best,
+    changes,
+    reports,
+    rangeTest,
+  };
 }
 
 /** What to tell the user of a run that diverged. */

@@ -21,7 +21,7 @@ import { LANES } from "./face.ts";
  * optimizer, or clipping, sums up a tensor or a part of one; if a layer or loss has kernels without
  * a form for packs; if its rows have weights, are changed at random, or come in several batches a
  * step; if noise is added to gradients; if it is observed; if its rate follows its own metric, or
- * it may be rewound.
+ * is tested; if it may be rewound.
  */
 
 /** `plan`: the job's, for one thread. */
@@ -39,6 +39,7 @@ export function packs(plan: Plan, job: TrainingJob): boolean {
     !job.augment &&
     !job.observe &&
     scheduleType(job.schedule).follow === undefined &&
+    scheduleType(job.schedule).tests === undefined &&
     rewindOf(job) === null
   );
 }

@@ -15,18 +15,31 @@ export function checkSchedule(schedule: Member, optimizer: Member | null): Optio
   if (parts.length > MAX_PARTS)
     return [{ option: "schedulers", message: `must be at most ${MAX_PARTS} schedules in all, not ${parts.length}` }];
   return [{ path: "", member: schedule }, ...parts].flatMap(({ path, member }) => [
-    ...(path !== "" && scheduleType(member).follow
-      ? [
-          {
-            option: path.slice(0, -1),
-            message: `cannot be ${member.type}, which follows a metric: use it as the only schedule`,
-          },
-        ]
-      : []),
+    ...(path !== "" ? aloneFaults(path.slice(0, -1), member) : []),
+    ...testFaults(member),
     ...[...(scheduleType(member).check?.(member, scheduleType) ?? []), ...momentumFaults(member, optimizer)].map(
       ({ option, message }) => ({ option: `${path}${option}`, message }),
     ),
   ]);
+}
+
+/** Some schedules cannot be part of another. */
+function aloneFaults(option: string, member: Member): OptionFault[] {
+  const { follow, tests } = scheduleType(member);
+  const what = follow ? "follows a metric" : tests ? "tests rates" : null;
+  if (what === null) return [];
+  return [{ option, message: `cannot be ${member.type}, which ${what}: use it as the only schedule` }];
+}
+
+/** A test of rates counts its own steps from the first. */
+function testFaults(member: Member): OptionFault[] {
+  if (!scheduleType(member).tests) return [];
+  const faults: OptionFault[] = [];
+  if (member.interval === "epoch")
+    faults.push({ option: "interval", message: `must be "step": ${member.type} changes the rate at every step` });
+  if (Number(member.warmup_steps ?? 0) > 0)
+    faults.push({ option: "warmup_steps", message: `must be 0: ${member.type} begins with low rates anyway` });
+  return faults;
 }
 
 interface Part {

@@ -10,6 +10,7 @@ import { cyclic } from "./cyclic.ts";
 import { exponential } from "./exponential.ts";
 import { inverse_sqrt } from "./inverse_sqrt.ts";
 import { linear } from "./linear.ts";
+import { lr_range_test } from "./lr_range_test.ts";
 import { multi_step } from "./multi_step.ts";
 import { multiplicative } from "./multiplicative.ts";
 import { noam } from "./noam.ts";
@@ -31,6 +32,7 @@ export const schedules: Registry<ScheduleType> = {
   exponential,
   inverse_sqrt,
   linear,
+  lr_range_test,
   multi_step,
   multiplicative,
   noam,

@@ -35,12 +35,21 @@ export interface ScheduleType<O extends Options = Options> extends Description {
    * the metric.
    */
   follow?(options: ValuesOf<O>, base: number, state: ScheduleState | null, value: number): ScheduleState;
+  /** For a schedule that tests rates instead of training (watch/range-test.ts): which ones. */
+  tests?(options: ValuesOf<O>): RateRange;
   /** When the schedule ends, or does what it is meant to do for the first time. */
   ends?(options: ValuesOf<O>): Ending;
   /** For schedules made of others: the share that each part has of the `span`. */
   partSpans?(options: ValuesOf<O>, span: number): readonly number[];
   /** Faults of options that are each within their bounds but do not fit together. */
   check?(options: ValuesOf<O>, typeOf: TypeOf): readonly OptionFault[];
+}
+
+/** Rates that grow by the same factor from step to step. */
+export interface RateRange {
+  readonly from: number;
+  readonly to: number;
+  readonly steps: number;
 }
 
 export interface Ending {

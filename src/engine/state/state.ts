@@ -7,6 +7,7 @@ import { bufferBytes, type Plan } from "../plan/model.ts";
 import { configure } from "../optimizers/configure.ts";
 import type { ParameterGroup, Member } from "../settings.ts";
 import { exactJson, fromExactJson } from "./numbers.ts";
+import type { RangeTestResult } from "../watch/range-test.ts";
 import type { Change } from "../watch/rewind.ts";
 import type { FollowerState } from "../schedules/follower.ts";
 import type { ScheduleState } from "../schedules/schedule.ts";
@@ -59,6 +60,8 @@ export interface Progress {
    * group's base rate, and the optimizer's doubles.
    */
   groups: GroupProgress[];
+  /** What a test of rates found; absent unless it has ended. */
+  rangeTest?: RangeTestResult;
 }
 
 export interface GroupProgress {

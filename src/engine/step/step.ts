@@ -2,9 +2,10 @@ import { WeightAverages } from "./averaging.ts";
 import { Barrier } from "./barrier.ts";
 import { size } from "../member/shape.ts";
 import { Batches } from "./batches.ts";
-import { ACTION, DOUBLE, LOG_ENTRIES, logIndex, REQUEST, serialsApart, WORD } from "../crew/control.ts";
+import { ACTION, DOUBLE, LOG_ENTRIES, logIndex, REQUEST, serialsApart, VERDICT, WORD } from "../crew/control.ts";
 import type { Finding } from "../detectors/detector.ts";
 import { Diagnosis, verdictOf } from "../watch/diagnosis.ts";
+import { RangeTest } from "../watch/range-test.ts";
 import { Gradient } from "./gradient.ts";
 import { batchesPerStep, stepsPerEpoch, type TrainingJob } from "../job.ts";
 import type { Outbox } from "../crew/mail.ts";
@@ -101,6 +102,8 @@ export class TrainingStep {
   /** Null unless the schedule follows a metric. */
   readonly follower: Follower | null;
   readonly observer: Observer | null;
+  /** Null unless the job tests rates. Only the leader's sees the losses. */
+  readonly rangeTest: RangeTest | null;
   /** What the leader tells at the next boundary. */
   news: News = { observed: null, findings: [] };
   /** Control words and doubles. */
@@ -163,6 +166,7 @@ export class TrainingStep {
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
     this.follower = followerOf(job.schedule, this.#rates.bases, this.stepsPerEpoch);
+    this.rangeTest = RangeTest.of(kernels, job.schedule);
     this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#scratch = plan.addresses.scratch + thread * plan.scratchBytes;
@@ -312,6 +316,7 @@ export class TrainingStep {
     this.#lr = lr;
     this.#observe(progress, observed);
     if (Number.isFinite(loss)) this.#found(this.#diagnosis.step(progress.diagnosis, done, loss, lr, observed));
+    if (this.rangeTest?.add(loss, lr)) words[WORD.verdict] = VERDICT.end;
     doubles[DOUBLE.epoch] = Math.floor(done / this.stepsPerEpoch);
     doubles[DOUBLE.step] = done;
     Atomics.store(words, WORD.action, Number.isFinite(loss) ? this.#decide(done) : ACTION.diverged);

@@ -1,0 +1,116 @@
+// Tests of learning rates, as jobs that a real worker runs.
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Job } from "../../src/contract/wire/job.ts";
+import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
+import { startService, type Service } from "./service.ts";
+
+let service: Service;
+let dataset: string;
+let worker: WorkerProcess;
+
+beforeAll(async () => {
+  service = await startService();
+  dataset = (await service.upload(readFileSync("examples/iris.csv", "utf8"))).id;
+  worker = await startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
+});
+afterAll(async () => {
+  worker.kill("SIGKILL");
+  await worker.exited;
+  await service.stop();
+});
+
+const spec = (changes: object = {}) => ({
+  data: { dataset, target: "target", validation: { every: 5 } },
+  model: { layers: [{ type: "linear", out_features: 16 }, { type: "relu" }, { type: "linear" }] },
+  loss: { type: "cross_entropy" },
+  optimizer: { type: "adam" },
+  schedule: { type: "lr_range_test" },
+  training: { epochs: 40, batch_size: 16 },
+  ...changes,
+});
+
+async function over(id: string): Promise<Job> {
+  for (;;) {
+    const job = (await service.call("GET", `/v1/jobs/${id}`)).body as Job;
+    if (ended(job)) return job;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test("a test ends with a suggestion and the model that it began with", async () => {
+  // Nothing but the test ends it.
+  const watched = {
+    training: { epochs: 40, batch_size: 16, early_stopping: { patience: 1 } },
+    detectors: { diverging: { policy: "stop" } },
+    checkpoint: { at_start: true, every_steps: 5, keep_best: true },
+    resources: { threads: 2 },
+  };
+  const job = await over((await service.create(spec(watched))).id);
+  expect(job).toMatchObject({ status: "succeeded", error: null, result: { stop_reason: "completed" } });
+  const { lr_range_test: found, steps, weights_sha256: weights, metrics } = job.result!;
+  expect(found!.suggested_lr).toBeGreaterThan(0.001);
+  expect(found!.suggested_lr).toBeLessThan(0.1);
+  expect(found!.curve.length).toBeGreaterThan(50);
+  expect(steps).toBeLessThanOrEqual(300);
+  const checkpoints = (await service.call("GET", `/v1/jobs/${job.id}/checkpoints`)).body.data as { kinds: string[] }[];
+  expect(checkpoints.map(({ kinds }) => kinds)).toEqual([["final"]]);
+  const still = { schedule: { type: "constant" }, optimizer: { type: "sgd", lr: 0 } };
+  const begun = await over((await service.create(spec(still))).id);
+  expect([weights, metrics]).toEqual([begun.result!.weights_sha256, begun.result!.metrics]);
+
+  // The same from the weights of a job, by a fork.
+  const trained = await over((await service.create(spec({ schedule: { type: "constant" } }))).id);
+  const overrides = { schedule: { type: "lr_range_test" } };
+  const fork = (body: object) => service.call("POST", `/v1/jobs/${trained.id}/fork`, { body });
+  expect((await fork({ step: "final", overrides })).body).toMatchObject({
+    code: "invalid_spec",
+    errors: [{ pointer: "/optimizer", message: "must be false: lr_range_test begins at step 0" }],
+  });
+  const { status, body } = await fork({ step: "final", overrides, optimizer: false });
+  expect(status).toBe(201);
+  const tuned = await over((body as Job).id);
+  expect(tuned.result).toMatchObject({ weights_sha256: trained.result!.weights_sha256 });
+  expect(tuned.result!.lr_range_test!.curve[0].loss).toBeLessThan(found!.curve[0].loss / 2);
+}, 60_000);
+
+test.each([
+  [
+    { training: { epochs: 3, batch_size: 16 } },
+    "/schedule/total_steps",
+    /^must be at most 24, the steps of the training/,
+  ],
+  [{ schedule: { type: "lr_range_test", end_lr: 1e-5 } }, "/schedule/end_lr", /^must be at least 10 times start_lr/],
+  [{ schedule: { type: "lr_range_test", interval: "epoch" } }, "/schedule/interval", /^must be "step"/],
+  [{ schedule: { type: "lr_range_test", warmup_steps: 9 } }, "/schedule/warmup_steps", /^must be 0/],
+  [
+    {
+      schedule: { type: "sequential", schedulers: [{ type: "constant" }, { type: "lr_range_test" }], milestones: [9] },
+    },
+    "/schedule/schedulers/1",
+    /^cannot be lr_range_test, which tests rates/,
+  ],
+  [{ training: { epochs: 40, batch_size: 16, averaging: { type: "swa" } } }, "/training/averaging", /^must be null/],
+  [
+    { training: { epochs: 40, batch_size: 16, seeds: 2 } },
+    "/schedule/type",
+    /^may not be lr_range_test: test the rates/,
+  ],
+  [
+    { parameter_groups: [{ parameters: "*.bias", lr: 0.1 }] },
+    "/parameter_groups/0/lr",
+    /^must be null: .* lr_scale multiplies them$/,
+  ],
+])("%o is told at POST", async (changes, pointer, message) => {
+  const { status, body } = await service.call("POST", "/v1/jobs", { body: spec(changes) });
+  expect([status, body.errors]).toEqual([422, [{ pointer, message: expect.stringMatching(message) }]]);
+});
+
+test("a study cannot search with it", async () => {
+  const body = { spec: spec(), space: { "/optimizer/lr": { log_uniform: [0.001, 1] } }, trials: 3 };
+  const refused = await service.call("POST", "/v1/studies", { body });
+  expect(refused.body.errors).toContainEqual({
+    pointer: "/spec/schedule/type",
+    message: "may not be lr_range_test, which trains no model",
+  });
+});
