@@ -4,6 +4,7 @@
  */
 import { rm } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
+import { collectBeyond } from "../engine/crew/garbage.ts";
 import { chosenKernels } from "../engine/kernels/native.ts";
 import { trainShard } from "../sets/train-shard.ts";
 import { shapeOf } from "../sets/numbering.ts";
@@ -16,6 +17,12 @@ import { persist } from "./persist.ts";
 import type { Asking } from "./questions.ts";
 import type { RunEnd } from "./running.ts";
 import { WholeRun } from "./whole-run.ts";
+
+/**
+ * A lane that has more than this after a shard collects garbage. By itself V8 would let the heap
+ * grow with the number of shards, to a multiple of it.
+ */
+const KEPT_BYTES = 64 * 2 ** 20;
 
 export class ShardRun extends WholeRun {
   readonly #options: RunOptions;
@@ -43,6 +50,7 @@ export class ShardRun extends WholeRun {
       await this.endings.trained(result);
       return "ended";
     } finally {
+      collectBeyond(KEPT_BYTES);
       // It is gone if it was kept.
       await rm(path, { force: true });
     }

@@ -41,13 +41,26 @@ interface Directory {
 /** What models are sorted by. */
 export const metricColumn = (name: string): string => `metric.${name}`;
 
-/** Writes the index. The models come in their order. */
+/** A column of numbers of the block that is being filled. */
+const newColumn = () => new Float64Array(BLOCK_MODELS).fill(Number.NaN);
+
+/**
+ * Writes the index. The models come in their order. A model is put into its columns at once: as an
+ * object, with all others of its block, it would take ten times as much memory.
+ */
 export class IndexWriter {
   readonly #file: FileHandle;
   readonly #counts = { succeeded: 0, failed: 0, skipped: 0 };
-  readonly #metrics = new Set<string>();
   readonly #blocks: Block[] = [];
-  #models: ModelEntry[] = [];
+  readonly #statuses = new Uint8Array(BLOCK_MODELS);
+  readonly #ends = newColumn();
+  readonly #rows = newColumn();
+  readonly #steps = newColumn();
+  readonly #metrics = new Map<string, Float64Array>();
+  #texts = Buffer.alloc(BLOCK_MODELS * 256);
+  #textsEnd = 0;
+  /** How many models the block has. */
+  #count = 0;
   #end = 0;
 
   private constructor(file: FileHandle) {
@@ -61,15 +74,34 @@ export class IndexWriter {
   }
 
   async add(entry: ModelEntry): Promise<void> {
+    const at = this.#count++;
     this.#counts[entry.status]++;
-    for (const name in entry.metrics) this.#metrics.add(name);
-    this.#models.push(entry);
-    if (this.#models.length === BLOCK_MODELS) await this.#writeBlock();
+    this.#statuses[at] = MODEL_STATUSES.indexOf(entry.status);
+    this.#addText(JSON.stringify(entry));
+    this.#ends[at] = this.#textsEnd;
+    this.#rows[at] = entry.rows;
+    this.#steps[at] = entry.steps ?? Number.NaN;
+    for (const [name, value] of Object.entries(entry.metrics)) {
+      if (!this.#metrics.has(name)) this.#metrics.set(name, newColumn());
+      this.#metrics.get(name)![at] = value ?? Number.NaN;
+    }
+    if (this.#count === BLOCK_MODELS) await this.#writeBlock();
+  }
+
+  #addText(text: string): void {
+    // A character of a string takes three bytes at most.
+    const most = this.#textsEnd + 3 * text.length;
+    if (most > this.#texts.length) {
+      const larger = Buffer.alloc(Math.max(most, 2 * this.#texts.length));
+      larger.set(this.#texts);
+      this.#texts = larger;
+    }
+    this.#textsEnd += this.#texts.write(text, this.#textsEnd);
   }
 
   async end(): Promise<void> {
-    if (this.#models.length > 0) await this.#writeBlock();
-    const metrics = [...this.#metrics].toSorted();
+    if (this.#count > 0) await this.#writeBlock();
+    const metrics = [...this.#metrics.keys()].toSorted();
     const directory: Directory = { counts: this.#counts, metrics, blocks: this.#blocks };
     const text = Buffer.from(JSON.stringify(directory));
     const end = Buffer.alloc(END_BYTES);
@@ -87,25 +119,24 @@ export class IndexWriter {
   }
 
   async #writeBlock(): Promise<void> {
-    const models = this.#models;
-    this.#models = [];
-    const texts = models.map((entry) => Buffer.from(JSON.stringify(entry)));
-    let end = 0;
+    const count = this.#count;
     const columns: Record<string, Uint8Array> = {
-      status: Uint8Array.from(models, ({ status }) => MODEL_STATUSES.indexOf(status)),
-      ends: bytesOf(texts.map((text) => (end += text.length))),
-      entries: Buffer.concat(texts),
-      rows: bytesOf(models.map(({ rows }) => rows)),
-      steps: bytesOf(models.map(({ steps }) => steps ?? Number.NaN)),
+      status: this.#statuses.subarray(0, count),
+      ends: bytesOf(this.#ends, count),
+      entries: this.#texts.subarray(0, this.#textsEnd),
+      rows: bytesOf(this.#rows, count),
+      steps: bytesOf(this.#steps, count),
     };
-    for (const name of this.#metrics)
-      columns[metricColumn(name)] = bytesOf(models.map(({ metrics }) => metrics[name] ?? Number.NaN));
+    for (const [name, values] of this.#metrics) columns[metricColumn(name)] = bytesOf(values, count);
     const pieces: Record<string, Piece> = {};
     for (const [name, bytes] of Object.entries(columns)) {
       pieces[name] = { at: this.#end, bytes: bytes.length, sha256: hash("sha256", bytes, "hex") };
       await this.#write(bytes);
     }
     this.#blocks.push({ pieces });
+    for (const values of this.#metrics.values()) values.fill(Number.NaN);
+    this.#count = 0;
+    this.#textsEnd = 0;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -114,8 +145,9 @@ export class IndexWriter {
   }
 }
 
-function bytesOf(numbers: readonly number[]): Uint8Array {
-  return new Uint8Array(Float64Array.from(numbers).buffer);
+/** The first few numbers of a column. */
+function bytesOf(numbers: Float64Array, count: number): Uint8Array {
+  return new Uint8Array(numbers.buffer, 0, 8 * count);
 }
 
 /** Which models are listed, and in which order. */

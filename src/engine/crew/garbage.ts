@@ -42,3 +42,9 @@ export function collectSoon(): void {
     // There are not so many addresses, and V8 has collected everything in search of them.
   }
 }
+
+/** The same, if the heap of this isolate and what it holds besides take more than this. */
+export function collectBeyond(bytes: number): void {
+  const { heapUsed, external } = process.memoryUsage();
+  if (heapUsed + external > bytes) collectSoon();
+}
