@@ -104,14 +104,17 @@ export class CrewThread {
     }
   }
 
-  /** What is done after a step. Null: the job goes on. */
-  boundary(): Ended["outcome"] | null {
+  /**
+   * What is done after a step. Null: the job goes on. `validLoss`: the loss of its evaluation, if
+   * that is known, and nothing else is wanted.
+   */
+  boundary(validLoss: number | null = null): Ended["outcome"] | null {
     const progress = this.#progress;
     const action = this.step.words[WORD.action];
     if (this.#start !== null) return this.#testedTo(action, this.#start);
     if (action & ACTION.diverged) return "diverged";
-    const evaluated = this.#evaluationDue();
-    if (evaluated) this.#evaluate();
+    const evaluated = this.#evaluationDue(progress.step);
+    if (evaluated) this.#evaluate(validLoss);
     this.step.follower?.follow(progress, evaluated, this.step.doubles[DOUBLE.followed]);
     const verdict = this.step.words[WORD.verdict];
     if (verdict === VERDICT.end) this.#endEarly(evaluated);
@@ -171,21 +174,27 @@ export class CrewThread {
     return kinds;
   }
 
-  #evaluationDue(): boolean {
-    const { step } = this.#progress;
+  /** Whether there is an evaluation after step `step`, and nothing but the loss is wanted of it. */
+  wantsLoss(step: number): boolean {
+    if (this.#plan.evaluatesOthers) return false;
+    return this.#lossDecides && step < this.step.totalSteps && this.#evaluationDue(step);
+  }
+
+  #evaluationDue(step: number): boolean {
     const { stepsPerEpoch, totalSteps } = this.step;
     if (this.#job.data.validRows.length === 0 || step % stepsPerEpoch !== 0) return false;
     return (step / stepsPerEpoch) % this.#job.training.eval_every_epochs === 0 || step === totalSteps;
   }
 
-  #evaluate(): void {
+  #evaluate(validLoss: number | null = null): void {
     const { barrier, update, follower, doubles, stepsPerEpoch } = this.step;
     const progress = this.#progress;
     const { early_stopping: rule, pruning, eval_every_epochs: every } = this.#job.training;
     const metric = rule?.metric ?? LOSS;
     const began = performance.now();
     this.#onlyLoss = this.#lossDecides && progress.step < this.step.totalSteps;
-    this.#validate();
+    if (validLoss === null) this.#validate();
+    else progress.metrics = { valid_loss: validLoss };
     if (this.#leader) {
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (pruning) doubles[DOUBLE.pruned] = progress.metrics[pruning.metric];

@@ -24,41 +24,57 @@ interface Rows {
   readonly step: number;
 }
 
+/** Where a network takes its inputs from, as addresses of values for one model. */
+export interface LaneInputs {
+  readonly training: readonly number[];
+  readonly evaluation: readonly number[];
+}
+
 /**
- * The batches of one lane: the rows of its own data in its own order. The data and the order lie in
- * the memory, so that a kernel can copy them.
+ * The batches of one lane: the rows of its own data in its own order, and those that validate. The
+ * data and the numbers of the rows lie in the memory, so that a kernel can copy them.
  */
 export class LaneBatches {
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #job: TrainingJob;
   readonly #columns: readonly Column[];
+  /** The same, to where the rows that validate go. */
+  readonly #validColumns: readonly Column[];
   /** The address of the numbers of the rows in the order of the present epoch. */
   readonly #rows: number;
+  /** That of the rows that validate. */
+  readonly #validRows: number;
 
-  /**
-   * `inputs`: the addresses of values for one model, the inputs first. `data`: that of `laneBytes`
-   * bytes for the lane.
-   */
+  /** `data`: the address of `laneBytes` bytes for the lane. */
   constructor(
     kernels: Kernels,
     plan: Plan,
     job: TrainingJob,
-    inputs: readonly number[],
+    inputs: LaneInputs,
     { lane, data }: { readonly lane: number; readonly data: number },
   ) {
     this.#kernels = kernels;
     this.#plan = plan;
     this.#job = job;
-    const places = [...inputs.slice(0, job.data.inputs.length), plan.addresses.targets];
     let at = data;
-    this.#columns = arraysOf(job.data).map(({ values, width, step }, i) => {
+    const put = (values: Float32Array | Int32Array) => {
       const from = at;
       at += values.byteLength;
       // The bits are copied: there is one kind of numbers here.
       kernels.i32.set(new Int32Array(values.buffer, values.byteOffset, values.length), from / 4);
-      return { from, width, step: step * 4, to: places[i] * LANES + lane * 4 };
-    });
+      return from;
+    };
+    const arrays = arraysOf(job.data).map(({ values, ...rest }) => ({ ...rest, from: put(values) }));
+    const columns = (to: readonly number[]) => {
+      const places = [...to.slice(0, job.data.inputs.length), plan.addresses.targets];
+      return arrays.map(({ from, width, step }, i) => {
+        return { from, width, step: step * 4, to: places[i] * LANES + lane * 4 };
+      });
+    };
+    this.#columns = columns(inputs.training);
+    this.#validColumns = columns(inputs.evaluation);
+    this.#validRows = put(job.data.validRows);
     this.#rows = at;
   }
 
@@ -72,15 +88,23 @@ export class LaneBatches {
 
   /** Copies rows begin..end of the epoch to this lane of the batch. */
   gather(begin: number, end: number): void {
-    const rows = this.#rows + begin * 4;
-    for (const { to, from, width, step } of this.#columns)
-      this.#kernels.pack_gather(to, from, rows, end - begin, width, step);
+    this.#copy(this.#columns, this.#rows + begin * 4, end - begin);
+  }
+
+  /** Copies rows begin..end of those that validate. */
+  gatherValid(begin: number, end: number): void {
+    this.#copy(this.#validColumns, this.#validRows + begin * 4, end - begin);
+  }
+
+  #copy(columns: readonly Column[], rows: number, count: number): void {
+    for (const { to, from, width, step } of columns) this.#kernels.pack_gather(to, from, rows, count, width, step);
   }
 }
 
-/** The bytes of a job's data and of the order of its rows. */
+/** The bytes of a job's data and of the numbers of its rows. */
 export function laneBytes({ data }: TrainingJob): number {
-  return arraysOf(data).reduce((sum, { values }) => sum + values.byteLength, data.trainRows.byteLength);
+  const rows = data.trainRows.byteLength + data.validRows.byteLength;
+  return arraysOf(data).reduce((sum, { values }) => sum + values.byteLength, rows);
 }
 
 /** The inputs and the targets. */

@@ -53,13 +53,18 @@ export class Lane {
     return this.#recorder.trained;
   }
 
-  /** Does what follows a step. `shared`: the progress of the pack. */
-  follow(loss: number, lr: number, shared: Progress): void {
+  /** Whether nothing but the loss is wanted of the evaluation after step `step`. */
+  wantsLoss(step: number): boolean {
+    return this.trained === null && this.#thread.wantsLoss(step);
+  }
+
+  /** Does what follows a step. `shared`: the progress of the pack. `validLoss`: if it is wanted. */
+  follow(loss: number, lr: number, shared: Progress, validLoss: number | null): void {
     const { step: own } = this.#thread;
     own.finish(this.#progress, loss, lr);
     const looks = this.#looks();
     if (looks) this.#take(shared);
-    const outcome = this.#thread.boundary();
+    const outcome = this.#thread.boundary(validLoss);
     if (outcome !== null) {
       this.#thread.end(outcome);
       this.#words[WORD.verdict] = VERDICT.goOn;

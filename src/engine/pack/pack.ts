@@ -15,6 +15,7 @@ import { Rates } from "../step/rates.ts";
 import { StepParts } from "../step/step.ts";
 import { Update } from "../step/update.ts";
 import { LaneBatches, laneBytes } from "./batches.ts";
+import { PackEvaluation } from "./evaluation.ts";
 import { lanePlace, LANES, packKernels, type LanePlace } from "./face.ts";
 import { Lane } from "./lane.ts";
 import type { PackWork } from "./recorder.ts";
@@ -45,6 +46,9 @@ export class Pack {
   readonly #rates: Rates;
   readonly #tiles: readonly Tile[];
   readonly #batches: readonly LaneBatches[];
+  readonly #evaluation: PackEvaluation;
+  /** The losses of a step. */
+  readonly #losses = new Float64Array(LANES);
   readonly #pass: ForwardPass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
   /** What all jobs have in common: the step, and the optimizer's doubles. */
   readonly #progress: Progress = freshProgress();
@@ -66,6 +70,7 @@ export class Pack {
     const barrier = new Barrier(kernels, words, control, 1);
     this.#network = new Network(face, plan, plan.training, barrier, 0);
     this.#loss = bindObjective(face, plan, this.#network, lossOf(job), job.data.target.classes).loss;
+    this.#evaluation = new PackEvaluation(kernels, face, plan, job, this.#place, barrier);
     this.#gradient = new Gradient(face, plan, job.training, barrier, 0);
     const averages = WeightAverages.of(face, plan, job.training);
     this.#update = new Update(face, plan, this.#gradient, barrier, 0, averages);
@@ -81,7 +86,8 @@ export class Pack {
     });
     let data = plan.memoryBytes * LANES;
     this.#batches = jobs.map((each, lane) => {
-      const batches = new LaneBatches(kernels, plan, each, this.#network.values, { lane, data });
+      const inputs = { training: this.#network.values, evaluation: this.#evaluation.inputs };
+      const batches = new LaneBatches(kernels, plan, each, inputs, { lane, data });
       data += laneBytes(each);
       return batches;
     });
@@ -155,11 +161,17 @@ export class Pack {
     const { terms } = this.#plan.addresses;
     const { sums, divisors } = this.#place;
     const { lanes } = this;
+    const { step } = this.#progress;
     sum(sums, terms * LANES, samples * this.#plan.termsPerSample);
+    for (let lane = 0; lane < LANES; lane++) this.#losses[lane] = f64[sums / 8 + lane] / f64[divisors / 8 + lane];
+    const wanted = lanes.some((lane) => lane.wantsLoss(step));
+    if (wanted) this.#evaluation.run(this.#batches);
     // Written so that a step leaves no garbage.
     for (let number = 0; number < lanes.length; number++) {
-      if (lanes[number].trained !== null) continue;
-      lanes[number].follow(f64[sums / 8 + number] / f64[divisors / 8 + number], lr, this.#progress);
+      const lane = lanes[number];
+      if (lane.trained !== null) continue;
+      const validLoss = wanted && lane.wantsLoss(step) ? this.#evaluation.lossOf(number) : null;
+      lane.follow(this.#losses[number], lr, this.#progress, validLoss);
     }
   }
 }

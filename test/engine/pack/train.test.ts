@@ -6,6 +6,7 @@ import { layers } from "../../../src/engine/layers/registry.generated.ts";
 import { losses } from "../../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import type { Trained } from "../../../src/engine/pack/recorder.ts";
+import type { Plan } from "../../../src/engine/plan/model.ts";
 import { packKey, packs } from "../../../src/engine/pack/shape.ts";
 import { packJob, trainPack, trainTogether } from "../../../src/engine/pack/train.ts";
 import type { Evaluation } from "../../../src/engine/step/evaluation.ts";
@@ -49,7 +50,28 @@ async function expectSame(jobs: readonly TrainingJob[]): Promise<Trained[]> {
   const expected = await Promise.all(jobs.map(byCrew));
   const trained = choices.map((choice) => finished(trainTogether(plan, jobs, whole(choice))));
   for (const some of trained) expect(some.map(seen)).toEqual(expected);
+  const firsts = expected.map(({ outcome, evaluations }) => (outcome.type === "diverged" ? null : evaluations[0]));
+  for (const choice of choices) expectFirstLosses(plan, jobs, choice, firsts);
   return trained[0];
+}
+
+/** Under this rule the first evaluation stays the best. */
+const unbeaten = { metric: "valid_loss", mode: "min", patience: 1e9, min_delta: 1e300 };
+
+/** Where only models are wanted, a pack computes the losses of evaluations by itself. */
+function expectFirstLosses(
+  plan: Plan,
+  jobs: readonly TrainingJob[],
+  choice: KernelChoice,
+  firsts: readonly (Evaluation | null | undefined)[],
+): void {
+  const ruled = jobs.map((job) => ({ ...job, training: { ...job.training, early_stopping: unbeaten } }));
+  const trained = finished(trainTogether(plan, ruled as TrainingJob[], { ...whole(choice), onlyModels: true }));
+  for (const [i, first] of firsts.entries()) {
+    if (!first) continue;
+    const { step, metrics } = first;
+    expect(trained[i].outcome).toMatchObject({ best: { step, metric: "valid_loss", value: metrics.valid_loss } });
+  }
 }
 
 const seeds = (job: TrainingJob) => [1, 2 ** 40 + 7].map((seed) => withSeed(job, seed));
@@ -154,6 +176,16 @@ describe("a job in a pack gives what it gives alone,", () => {
     const ends = (await expectSame(jobs)).map(({ outcome }) => outcome.type);
     expect(ends).toEqual(["completed", "completed", "diverged", "completed", "early_stopping", "diagnosed", "pruned"]);
   });
+});
+
+test("more rows validate than are evaluated at a time", async () => {
+  const data = classes(400, 4);
+  const rows = Int32Array.from({ length: 400 }, (_, row) => row);
+  const [validRows, trainRows] = [rows.subarray(0, 300), rows.subarray(300)];
+  const layers = [linear(5), member("layers", "relu"), linear(null)];
+  const job = smallJob({ data: { ...data, validRows, trainRows }, layers, training: { epochs: 4, batch_size: 16 } });
+  expect(planFor(job, 1).evaluation.rows).toBeLessThan(300);
+  await expectSame(seeds(job));
 });
 
 test("jobs come back in their order, however many there are and whether they pack or not", async () => {
