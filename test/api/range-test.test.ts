@@ -74,6 +74,30 @@ test("a test ends with a suggestion and the model that it began with", async () 
   expect(tuned.result!.lr_range_test!.curve[0].loss).toBeLessThan(found!.curve[0].loss / 2);
 }, 60_000);
 
+test("a test that is paused begins again, and finds the same", async () => {
+  // Rates that end nothing, and a job that lasts long enough to be paused.
+  const slow = spec({
+    model: { layers: [{ type: "linear", out_features: 512 }, { type: "relu" }, { type: "linear" }] },
+    schedule: { type: "lr_range_test", start_lr: 1e-6, end_lr: 1e-3, total_steps: 40_000 },
+    training: { epochs: 5000, batch_size: 16 },
+    checkpoint: { every_steps: 1000 },
+  });
+  const status = async (id: string) => (await service.call("GET", `/v1/jobs/${id}`)).body as Job;
+  const { id } = await service.create(slow);
+  await expect.poll(async () => (await status(id)).progress.step, { timeout: 30_000 }).toBeGreaterThan(0);
+  expect((await service.call("POST", `/v1/jobs/${id}/pause`)).status).toBe(202);
+  await expect.poll(async () => (await status(id)).status, { timeout: 30_000 }).toBe("paused");
+  expect((await status(id)).progress.last_checkpoint_step).toBe(null);
+  expect((await service.call("POST", `/v1/jobs/${id}/resume`)).status).toBe(202);
+  const [resumed, whole] = [await over(id), await over((await service.create(slow)).id)];
+  expect(resumed.run).toBeGreaterThan(whole.run);
+  expect(resumed.result).toEqual(whole.result);
+  expect(resumed.result).toMatchObject({
+    lr_range_test: { suggested_lr: null, message: expect.stringContaining("raise end_lr") },
+    steps: 40_000,
+  });
+}, 120_000);
+
 test.each([
   [
     { training: { epochs: 3, batch_size: 16 } },
