@@ -132,6 +132,7 @@ export class CrewThread {
   /** A test of rates, after a step. At its end the state is again as it was before. */
   #testedTo(action: number, start: StartState): Ended["outcome"] | null {
     const { rangeTest, words, barrier } = this.step;
+    if (this.#leader) this.#tell();
     const isOver = (action & ACTION.diverged) !== 0 || words[WORD.verdict] === VERDICT.end;
     if (!isOver) return action & ACTION.stop ? "stopped" : null;
     const progress = this.#progress;

@@ -128,7 +128,10 @@ test("a loss that is no longer finite is the end of the test, and no failure", a
 });
 
 test("a curve that does not tell gives no rate", async () => {
-  const flat = found(await train(job({ start_lr: 1e-12, end_lr: 1e-9 })));
+  const observe = { every_steps: 50, per_layer: false };
+  const still = await train(job({ start_lr: 1e-12, end_lr: 1e-9 }, { observe }));
+  expect(still.observed.map(([step]) => step)).toEqual([50, 100, 150, 200, 250, 300]);
+  const flat = found(still);
   expect(flat).toMatchObject({ suggested_lr: null, message: expect.stringContaining("did not fall") });
   const falling = found(await train(job({ start_lr: 1e-5, end_lr: 0.01 })));
   expect(falling).toMatchObject({ suggested_lr: null, message: expect.stringContaining("raise end_lr") });
