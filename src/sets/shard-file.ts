@@ -65,8 +65,11 @@ export interface KeptModel {
 
 const MAGIC = Buffer.from("RAPSHRD1");
 const END_BYTES = 64;
-/** How much is read at a time where all models are. */
-const BLOCK_BYTES = 2 ** 22;
+/**
+ * How much is read at a time where all models are. An event loop that reads them has a turn after
+ * each block, whose small models take some milliseconds.
+ */
+const BLOCK_BYTES = 2 ** 19;
 /** The offset and the length of a model, and its SHA-256. */
 const ROW_BYTES = 48;
 

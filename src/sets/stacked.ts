@@ -13,6 +13,9 @@ import { ShardFile, type ModelEntry, type ShardModel } from "./shard-file.ts";
 /** Readers of safetensors take no longer headers. */
 const MAX_HEADER_BYTES = 100_000_000;
 
+/** How many characters of a list are put together before they become bytes. */
+const PIECE_LENGTH = 2 ** 16;
+
 /** The models of a set cannot be stacked. */
 export class NotStackable extends Error {}
 
@@ -28,27 +31,22 @@ export interface Stacked {
  * @throws NotStackable, DamagedFile
  */
 export async function stacked(paths: readonly string[], mostCollected = 2 ** 26): Promise<Stacked> {
-  const numbers: number[] = [];
-  const keys: object[] = [];
+  const [numbers, keys] = [new ListText(), new ListText()];
   let first: Layout | null = null;
   for await (const { entry, parts } of succeeded(paths)) {
     const { header } = parts("final")!;
     first ??= { header, tensors: tensorsOf(header) };
     if (header !== first.header) assertEqual(first, tensorsOf(header), entry);
-    numbers.push(entry.number);
-    keys.push({ ...entry.key, fold: entry.fold, seed: entry.seed });
+    numbers.add(entry.number);
+    keys.add({ ...entry.key, fold: entry.fold, seed: entry.seed });
   }
   if (first === null) throw new NotStackable("No model of the set succeeded.");
   const { tensors } = first;
-  const header = headerOf(tensors, numbers.length, {
-    format: "pt",
-    numbers: JSON.stringify(numbers),
-    keys: JSON.stringify(keys),
-  });
-  const body = tensors.reduce((sum, { bytes }) => sum + bytes, 0) * numbers.length;
+  const header = headerOf(tensors, numbers, keys);
+  const body = tensors.reduce((sum, { bytes }) => sum + bytes, 0) * numbers.count;
   return {
     bytes: header.length + body,
-    chunks: chunksOf(paths, header, grouped(tensors, numbers.length, mostCollected), numbers.length),
+    chunks: chunksOf(paths, header, grouped(tensors, numbers.count, mostCollected), numbers.count),
   };
 }
 
@@ -90,20 +88,49 @@ function assertEqual(first: Layout, tensors: readonly StackedTensor[], { number 
   }
 }
 
-function headerOf(tensors: readonly StackedTensor[], models: number, metadata: Record<string, string>): Buffer {
+/**
+ * A list as JSON in a string of JSON. It is written piece by piece: a million keys at once would
+ * hold the event loop.
+ */
+class ListText {
+  readonly #pieces: Buffer[] = [];
+  #piece = "";
+  count = 0;
+
+  add(value: unknown): void {
+    const text = JSON.stringify(JSON.stringify(value)).slice(1, -1);
+    this.#piece += this.count++ === 0 ? text : `,${text}`;
+    if (this.#piece.length >= PIECE_LENGTH) this.#end();
+  }
+
+  bytes(): Buffer[] {
+    this.#end();
+    return [Buffer.from('"['), ...this.#pieces, Buffer.from(']"')];
+  }
+
+  #end(): void {
+    this.#pieces.push(Buffer.from(this.#piece));
+    this.#piece = "";
+  }
+}
+
+function headerOf(tensors: readonly StackedTensor[], numbers: ListText, keys: ListText): Buffer {
+  const models = numbers.count;
   const entries = tensors.map(({ name, dtype, shape, at, bytes }) => {
     const begin = at * models;
     const entry = { dtype, shape: [models, ...shape], data_offsets: [begin, begin + bytes * models] };
-    return `${JSON.stringify(name)}:${JSON.stringify(entry)}`;
+    return `,${JSON.stringify(name)}:${JSON.stringify(entry)}`;
   });
-  const text = Buffer.from(`{${[`"__metadata__":${JSON.stringify(metadata)}`, ...entries].join(",")}}`);
-  if (text.length > MAX_HEADER_BYTES)
+  const text = (plain: string) => Buffer.from(plain);
+  const metadata = [text('"format":"pt","numbers":'), ...numbers.bytes(), text(',"keys":'), ...keys.bytes()];
+  const parts = [text('{"__metadata__":{'), ...metadata, text(`}${entries.join("")}}`)];
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length > MAX_HEADER_BYTES)
     throw new NotStackable(`The keys of ${models} models make a header of more than ${MAX_HEADER_BYTES} bytes.`);
-  const padded = Math.ceil(text.length / 8) * 8;
-  const header = Buffer.alloc(8 + padded, 0x20);
-  header.writeBigUInt64LE(BigInt(padded));
-  header.set(text, 8);
-  return header;
+  const padded = Math.ceil(length / 8) * 8;
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(padded));
+  return Buffer.concat([size, ...parts, Buffer.alloc(padded - length, 0x20)]);
 }
 
 async function* chunksOf(
