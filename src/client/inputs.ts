@@ -8,7 +8,7 @@ import type { PredictionRequest } from "../contract/wire/prediction.ts";
 /** What to predict from; whatever has a default may be left out. */
 export type PredictionInput = z.input<typeof PredictionRequest>;
 
-/** Which model predicts: the last weights or the best; of a set, the fold and the seed by number. */
+/** Which model predicts: its last or best weights; of a set, the fold and the seed by number. */
 export type ModelChoice = Pick<PredictionInput, "which" | "fold" | "seed">;
 
 /** The dataset to predict from; whatever has a default may be left out. */

@@ -103,7 +103,7 @@ export async function inheritanceOf(
   if (!data || !loss) return null;
   const from = parent ?? (init && "job" in init ? init.job : null);
   const asked = data.encoders ?? (from === null ? "refit" : "inherit");
-  // Shared ones are fitted once the rest of the data is known to be right (shared-encoders.ts).
+  // Shared ones are fitted once the rest of the data is known to be right (tables.ts).
   if (asked === "shared") return null;
   if (asked === "refit" || asked === "own") {
     const message = "must be null: the encoders are fitted to these data";
