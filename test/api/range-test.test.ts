@@ -131,10 +131,19 @@ test.each([
 });
 
 test("a study cannot search with it", async () => {
-  const body = { spec: spec(), space: { "/optimizer/lr": { log_uniform: [0.001, 1] } }, trials: 3 };
-  const refused = await service.call("POST", "/v1/studies", { body });
-  expect(refused.body.errors).toContainEqual({
-    pointer: "/spec/schedule/type",
-    message: "may not be lr_range_test, which trains no model",
-  });
+  const constant = { type: "constant" };
+  const message = "may not be a test of learning rates, which trains no model";
+  const faults = async (schedule: object, space: object) => {
+    const body = { spec: spec({ schedule }), space, trials: 3 };
+    return (await service.call("POST", "/v1/studies", { body })).body.errors;
+  };
+  const lr = { "/optimizer/lr": { log_uniform: [0.001, 1] } };
+  expect(await faults({ type: "lr_range_test" }, lr)).toContainEqual({ pointer: "/spec/schedule/type", message });
+  for (const [at, choice] of [
+    ["/schedule", [constant, { type: "lr_range_test" }]],
+    ["/schedule/type", ["constant", "lr_range_test"]],
+  ] as const) {
+    const pointer = `/space/${at.replaceAll("/", "~1")}/choice/1`;
+    expect(await faults(constant, { [at]: { choice } })).toContainEqual({ pointer, message });
+  }
 });

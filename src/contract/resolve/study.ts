@@ -57,6 +57,19 @@ function pointerFaults(at: string): Fault[] {
   return fault(`points nowhere: a spec has no ${JSON.stringify(head)}${didYouMean(head, SEARCHED)}`);
 }
 
+const TRAINS_NONE = "may not be a test of learning rates, which trains no model";
+
+/** Whether a schedule of this type tests rates. */
+function isTest(type: unknown): boolean {
+  return typeof type === "string" && Object.hasOwn(schedules, type) && schedules[type].tests !== undefined;
+}
+
+/** The type of schedule that this value sets there, if it sets one. */
+function typeSetBy(at: string, value: unknown): unknown {
+  if (at === "/schedule/type") return value;
+  return at === "/schedule" ? valueIn(value, "/type") : undefined;
+}
+
 function domainFaults({ pointer: at, domain }: Parameter): Fault[] {
   if (domain.kind !== "choice") {
     const fault = (message: string) => [{ pointer: place(at, domain.kind), message }];
@@ -64,6 +77,8 @@ function domainFaults({ pointer: at, domain }: Parameter): Fault[] {
     const isTooWide = domain.kind !== "log_uniform" && !Number.isFinite(domain.high - domain.low);
     return isTooWide ? fault("must be narrower: its width is no finite number") : [];
   }
+  const test = domain.values.findIndex((value) => isTest(typeSetBy(at, value)));
+  if (test !== -1) return [{ pointer: place(at, "choice", String(test)), message: TRAINS_NONE }];
   const again = domain.values.findIndex((value, i) =>
     domain.values.slice(0, i).some((other) => isDeepStrictEqual(value, other)),
   );
@@ -136,9 +151,7 @@ export function baseFaults({ spec, seeds }: Pick<StudyRequest, "spec" | "seeds">
   if ((valueIn(spec, "/training/pruning") ?? null) !== null) {
     faults.push({ pointer: "/spec/training/pruning", message: "must be left out: the study's pruner sets it" });
   }
-  const schedule = valueIn(spec, "/schedule/type");
-  if (typeof schedule === "string" && Object.hasOwn(schedules, schedule) && schedules[schedule].tests)
-    faults.push({ pointer: "/spec/schedule/type", message: `may not be ${schedule}, which trains no model` });
+  if (isTest(valueIn(spec, "/schedule/type"))) faults.push({ pointer: "/spec/schedule/type", message: TRAINS_NONE });
   const names = Object.keys((valueIn(spec, "/metadata") as object | null | undefined) ?? {});
   const taken = names.find((name) => ADDED_METADATA.includes(name));
   if (taken !== undefined) faults.push({ pointer: `/spec/metadata/${taken}`, message: "is set by the study" });
