@@ -44,6 +44,7 @@ interface Operation {
 }
 
 export interface Document {
+  webhooks?: unknown;
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema>; headers?: unknown; responses?: Record<string, Response> };
 }
@@ -62,7 +63,7 @@ export function finishDocument({ paths, components, ...rest }: Document): Docume
   nameDialects(schemas);
   for (const schema of Object.values(schemas)) discriminate(schema, schemas);
   const headers = Object.entries(HEADERS).map(([name, header]) => [name, { ...header, schema: { type: "string" } }]);
-  const used = reachable([paths, responses], schemas);
+  const used = reachable([paths, responses, rest.webhooks ?? null], schemas);
   return {
     ...rest,
     paths,

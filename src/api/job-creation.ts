@@ -216,7 +216,7 @@ export async function keepData(
 
 /** Webhooks must be signed, and must go only to permitted hosts. */
 function webhookFaults(
-  { url }: Webhook,
+  { url }: Pick<Webhook, "url">,
   owner: string,
   { webhookHosts, webhookSecrets }: Pick<Services["config"], "webhookHosts" | "webhookSecrets">,
 ): Fault[] {

@@ -39,7 +39,9 @@ export async function createStudy(
   const faults: Fault[] = baseFaults(asked);
   const parameters = parametersOf(asked.space, faults);
   const sound = faults.length === 0;
-  const tried = new Tried(services, owner, resolveContext(services, reply), asked);
+  const context = resolveContext(services, reply);
+  if (asked.webhook !== null) faults.push(...context.webhookFaults(asked.webhook));
+  const tried = new Tried(services, owner, context, asked);
   let created: CreatedStudy | null = null;
   try {
     if (sound) faults.push(...(await tried.resolveCorners(parameters)));

@@ -76,7 +76,7 @@ export class Store {
     this.predictions = new Predictions(this.#database);
     this.sets = new Sets(this.#database);
     this.studies = new Studies(this.#database);
-    this.outbox = new Outbox(this.#database, this.jobs);
+    this.outbox = new Outbox(this.#database, this.jobs, this.studies);
     this.overview = new Overview(this.#database);
     this.tickets = new Tickets(this.#database);
     this.upkeep = new Upkeep(this.#database);

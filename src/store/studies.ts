@@ -110,7 +110,9 @@ export class Studies {
     const event = { type: "created", message: "Created.", data: null };
     const bytes =
       STUDY_BYTES + 2 * text.length + settings.trials * (TRIAL_BYTES + trialText + settings.seeds * HASH_BYTES);
-    const record = { settings: text, direction: settings.direction, first_job: firstJob };
+    const { direction, webhook } = settings;
+    const wanted = webhook === null ? {} : { webhook: JSON.stringify(webhook.events) };
+    const record = { settings: text, direction, first_job: firstJob, ...wanted };
     const [outcome, known] = await this.#database.run<[CreatedStudy["outcome"], string?]>(
       "create_study",
       keys.study(owner, id),
@@ -271,6 +273,7 @@ export class Studies {
     return {
       id,
       ...settings,
+      webhook: settings.webhook ?? null,
       status: record.status as StudyStatus,
       created_at: toTime(record.created_at!),
       finished_at: toTime(record.finished_at),

@@ -1,11 +1,11 @@
 /**
- * Sends events of jobs to the URLs in their specs: at least once, in no promised order, signed as
+ * Sends events of jobs and studies to the URLs in their specs: at least once, in no promised order, signed as
  * Standard Webhooks says.
  *
  * An event is recorded together with its entry in the outbox (src/store/outbox.ts). From there it
  * becomes a message in a BullMQ queue. The body is fixed then, so that every attempt sends the
  * same. BullMQ keeps the message over restarts and repeats it by the schedule. The message is named
- * after the job and the event, `<job id>-<event id>`. BullMQ accepts a name only once, and a
+ * after the job or the study and the event, `<job id>-<event id>`. BullMQ accepts a name only once, and a
  * receiver that gets the message twice recognises it by this name (`webhook-id`).
  *
  * Every answer except 2xx is a failure, also a redirect. If a message is given up, the job gets an
@@ -78,6 +78,7 @@ const queue = { name: "webhooks", prefix: hashTag };
 
 interface Message {
   readonly owner: string;
+  /** Of a job or a study. */
   readonly job_id: string;
   /** Messages of earlier versions have none. */
   readonly turn?: number;
@@ -169,11 +170,13 @@ export class Webhooks {
       });
   }
 
-  async #add({ owner, url, turn, event, job }: Notice): Promise<void> {
-    const body = JSON.stringify({ type: `job.${event.type}`, timestamp: event.created_at, data: { event, job } });
-    const message = { owner, job_id: job.id, turn, url, body };
+  async #add({ owner, id, url, turn, told }: Notice): Promise<void> {
+    const { event } = told;
+    const type = `${"job" in told ? "job" : "study"}.${event.type}`;
+    const body = JSON.stringify({ type, timestamp: event.created_at, data: told });
+    const message = { owner, job_id: id, turn, url, body };
     const options = {
-      jobId: `${job.id}-${event.id}`,
+      jobId: `${id}-${event.id}`,
       priority: Math.min(turn, LAST_TURN),
       attempts: this.#scheduleMs.length + 1,
       backoff: { type: "schedule" },

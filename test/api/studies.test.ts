@@ -328,6 +328,14 @@ test.each<[string, object, string[]]>([
     ],
   ],
   [
+    "a webhook within the network",
+    { webhook: { url: "http://localhost/" } },
+    [
+      expect.stringMatching(/^\/webhook needs a secret/) as unknown as string,
+      expect.stringMatching(/^\/webhook\/url must begin with https/) as unknown as string,
+    ],
+  ],
+  [
     "a range that is too wide",
     { space: { "/optimizer/lr": { uniform: [-1e308, 1e308] } } },
     ["/space/~1optimizer~1lr/uniform must be narrower: its width is no finite number"],

@@ -72,7 +72,9 @@ test("a webhook gets each event that it wants, and its messages count as if they
   const sent: string[] = [];
   const messages = `${keys.job(OWNER, id)}:messages`;
   expect(await redis.hlen(messages)).toBe(40);
-  await store.outbox.forward(async ({ event }) => {
+  await store.outbox.forward(async ({ told }) => {
+    if (!("job" in told)) throw new Error("a study tells nothing here");
+    const { event } = told;
     expect(event).toMatchObject(evaluated(event.step!));
     sent.push(event.id);
     await store.outbox.settled(OWNER, id, `${id}-${event.id}`);

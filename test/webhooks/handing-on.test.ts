@@ -57,7 +57,7 @@ test("slow receivers delay only the messages of their own owners", async () => {
 
 test("owners take turns: nobody waits behind all the messages of another", async () => {
   const turns = new Map<string, number>();
-  const forward = () => store.outbox.forward(async ({ job, turn }) => void turns.set(job.id, turn));
+  const forward = () => store.outbox.forward(async ({ id, turn }) => void turns.set(id, turn));
   const again = (owner: string, id: string) => redis.rpush(keys.outbox, `${owner} ${id} 1`);
   await redis.zadd("{rappel}:webhooks:prioritized", 1, "something that waits");
   const ann = await Promise.all(Array.from({ length: 5 }, () => post("ann", ["created"])));
@@ -97,14 +97,14 @@ test("an event that cannot be handed on stays, and delays no other", async () =>
   for (let i = 0; i < 205; i++) ids.push(await post("ann", ["created"]));
   const stuck = [...ids.slice(0, 150), ids[160]];
   const delivered: string[] = [];
-  const forwarded = store.outbox.forward(async ({ job }) => {
-    if (stuck.includes(job.id)) throw new Error(`not ${job.id}`);
-    delivered.push(job.id);
+  const forwarded = store.outbox.forward(async ({ id }) => {
+    if (stuck.includes(id)) throw new Error(`not ${id}`);
+    delivered.push(id);
   });
   await expect(forwarded).rejects.toThrow("not job_");
   expect(delivered.sort()).toEqual(ids.filter((id) => !stuck.includes(id)).sort());
   expect(await redis.lrange(keys.outbox, 0, -1)).toEqual(stuck.map((id) => `ann ${id} 1`));
-  await store.outbox.forward(async ({ job }) => void delivered.push(job.id));
+  await store.outbox.forward(async ({ id }) => void delivered.push(id));
   expect(delivered.slice(54).sort()).toEqual([...stuck].sort());
   expect(await redis.llen(keys.outbox)).toBe(0);
 });

@@ -3,7 +3,7 @@ import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyInstance } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject } from "fastify-type-provider-zod";
 import { finishDocument, type Document } from "../document.ts";
-import { jobEvent } from "../job-event.ts";
+import { webhooks } from "../webhook-events.ts";
 
 const about = `Rappel trains models from declarative specs. Post a dataset, post a job that uses it, poll its progress, fetch the model.
 
@@ -47,7 +47,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: "operations", description: "The service as a whole." },
         { name: "health", description: "For orchestrators." },
       ],
-      webhooks: { jobEvent: { post: jobEvent } },
+      webhooks,
       components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
       security: [{ key: [] }, {}],
     },

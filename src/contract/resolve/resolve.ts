@@ -59,7 +59,7 @@ export interface ResolveContext extends TableContext, InitContext {
   /** Most bytes that a checkpoint of it may take. */
   readonly maxStateBytes: number;
   /** The reasons why the owner's events cannot be sent there. */
-  webhookFaults(webhook: Webhook): readonly Fault[];
+  webhookFaults(webhook: Pick<Webhook, "url">): readonly Fault[];
 }
 
 export interface Resolved {

@@ -1,5 +1,5 @@
 /**
- * Where the events of a job may be sent. A client gives the URL, and the service requests it from
+ * Where the events of a job or a study may be sent. A client gives the URL, and the service requests it from
  * inside its own network. So the URL must be https and lead to the public internet, unless the
  * operator allows its host (RAPPEL_WEBHOOK_ALLOW). This file checks what the URL alone shows. The
  * addresses that its name resolves to are checked when something is sent (src/webhooks/post.ts).
@@ -8,13 +8,15 @@ import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { EventType } from "./event-type.ts";
 
+export const webhookUrl = z
+  .string()
+  .max(2048)
+  .describe("Where to send events: https, and on the public internet unless the operator allows the host.")
+  .meta({ examples: ["https://platform.example/hooks/rappel"] });
+
 export const Webhook = z
   .strictObject({
-    url: z
-      .string()
-      .max(2048)
-      .describe("Where to send events: https, and on the public internet unless the operator allows the host.")
-      .meta({ examples: ["https://platform.example/hooks/rappel"] }),
+    url: webhookUrl,
     events: z
       .array(EventType.exclude(["webhook_failed"]))
       .min(1)

@@ -7,6 +7,7 @@ import { TRIAL_ENDS } from "../../studies/study.ts";
 import { MAX_SECONDS } from "../facts.ts";
 import { seed } from "../schema/data-spec.ts";
 import { memberUnion } from "../schema/members.ts";
+import { webhookUrl } from "../schema/webhook.ts";
 import { Count, JobId, Sha256, StudyId, Time, list } from "./common.ts";
 
 export const MAX_TRIALS = 10_000;
@@ -44,6 +45,34 @@ const Space = z
   .record(z.string(), Domain)
   .describe("The parameters by their JSON pointers (RFC 6901) into the spec. See docs/search.md.")
   .meta({ examples: [{ "/optimizer/lr": { log_uniform: [1e-4, 0.1] } }] });
+
+const EVENT_TYPES = [
+  "created",
+  "best",
+  "paused",
+  "resumed",
+  "timed_out",
+  "cancelling",
+  "cancelled",
+  "succeeded",
+  "failed",
+  "webhook_failed",
+] as const;
+const EventType = z.enum(EVENT_TYPES);
+
+const Webhook = z
+  .strictObject({
+    url: webhookUrl,
+    events: z
+      .array(EventType.exclude(["created", "webhook_failed"]))
+      .min(1)
+      .max(EVENT_TYPES.length)
+      .default(["succeeded", "failed", "cancelled"])
+      .describe("The types of the events to send."),
+  })
+  .nullable()
+  .default(null)
+  .describe("Sends events of the study to a URL, as those of jobs. The trials' jobs have the webhook of the spec.");
 
 const settings = {
   name: z.string().min(1).max(128).nullable().default(null),
@@ -88,6 +117,7 @@ const settings = {
     .describe(
       "Seconds after which no trial starts and those that run are cancelled. The winner is then of the longest row of first trials that had ended.",
     ),
+  webhook: Webhook,
 };
 
 export const StudyRequest = z
@@ -137,6 +167,12 @@ export const Study = z
   .meta({ id: "Study", description: "A study." });
 export type Study = z.infer<typeof Study>;
 
+export const StudySummary = Study.omit({ spec: true, space: true }).meta({
+  id: "StudySummary",
+  description: "A study as webhooks are told of it: without spec and space.",
+});
+export type StudySummary = z.infer<typeof StudySummary>;
+
 const Rung = z.object({ epoch: Count, value: z.number().nullable() });
 
 export const Trial = z
@@ -167,22 +203,10 @@ export const Importance = z
   .meta({ id: "Importance", description: "How much each parameter of a study matters." });
 export type Importance = z.infer<typeof Importance>;
 
-const EVENT_TYPES = [
-  "created",
-  "best",
-  "paused",
-  "resumed",
-  "timed_out",
-  "cancelling",
-  "cancelled",
-  "succeeded",
-  "failed",
-] as const;
-
 export const StudyEvent = z
   .object({
     id: z.string().describe("Ids ascend within a study."),
-    type: z.enum(EVENT_TYPES),
+    type: EventType,
     message: z.string(),
     data: z.record(z.string(), z.unknown()).nullable(),
     created_at: Time,
