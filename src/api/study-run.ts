@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { canonicalJson } from "../contract/resolve/canonical.ts";
 import { parametersOf, studyOf } from "../contract/resolve/study.ts";
+import { isFinal } from "../contract/wire/job.ts";
 import type { StudyEvent, StudyStatus } from "../contract/wire/study.ts";
 import { jobsOf, type StoredTrial, type StudyRecord } from "../store/studies.ts";
 import { learn, neededBy, planTrial } from "../studies/plan.ts";
@@ -209,8 +210,8 @@ export class StudyRun {
 
   /** Begins to end the study if its time is over. */
   async #timeOut(): Promise<boolean> {
-    const { settings, createdAt } = this.#record;
-    if (settings.timeout === null || Date.now() < createdAt + settings.timeout * 1000) return false;
+    const { settings, begunAt } = this.#record;
+    if (settings.timeout === null || Date.now() < begunAt + settings.timeout * 1000) return false;
     const ended = this.#ended.length;
     const message = `After ${settings.timeout} seconds the first ${ended} trials have ended.`;
     const event = { type: "timed_out" as const, message, data: { trials: ended } };
@@ -220,7 +221,9 @@ export class StudyRun {
   async #finish(): Promise<boolean> {
     const { services, request, id } = this.#base;
     const record = await services.store.studies.record(request.owner, id);
-    if (record === null) return true;
+    if (record === null || isFinal(record.status)) return true;
+    // It was given more trials.
+    if (record.settings.trials !== this.#record.settings.trials) throw new Stale();
     const trials = this.#trials.slice(0, record.prefix ?? this.#trials.length);
     const best = bestOf(this.#study.direction, trials.map(toEnded));
     const status =

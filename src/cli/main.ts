@@ -13,7 +13,7 @@ import { hintOn } from "./hints.ts";
 import { control, follow, fork, model, predict, remove, submit } from "./commands.ts";
 import { datasets, diagnosis, events, jobs, metrics, show, status } from "./inspect.ts";
 import type { Output } from "./output.ts";
-import { bestOfStudy, submitStudy, watchStudy } from "./studies.ts";
+import { bestOfStudy, extendStudy, submitStudy, watchStudy } from "./studies.ts";
 
 const EXIT = { done: 0, refused: 1, usage: 2, failed: 3, cancelled: 4, unreachable: 5 } as const;
 
@@ -160,6 +160,12 @@ study
   .command("watch <study>")
   .description("follow a study to its end: a line whenever trials have ended, and the best trial")
   .action((id: string) => run((client) => watchStudy(client, id), id));
+
+study
+  .command("extend <study>")
+  .description("let a study that has ended go on to more trials")
+  .requiredOption("--trials <count>", "how many it is to have in all", countOf)
+  .action((id: string, { trials }) => run((client) => extendStudy(client, id, trials), id));
 
 study
   .command("best <study>")

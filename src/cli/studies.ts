@@ -39,6 +39,11 @@ export async function watchStudy(client: Client, id: string): Promise<Output> {
   }
 }
 
+export async function extendStudy(client: Client, id: string, trials: number): Promise<Output> {
+  const study = await client.extendStudy(id, trials);
+  return { value: study, text: lineOf(study) };
+}
+
 export async function bestOfStudy(client: Client, id: string): Promise<Output> {
   const study = await client.getStudy(id);
   return { value: study.best, text: bestText(study), refused: study.best === null };

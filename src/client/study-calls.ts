@@ -28,6 +28,11 @@ export class StudyCalls extends SetCalls {
     return this.json("GET", path`/v1/studies/${id}/trials`, { query: { ...query } });
   }
 
+  /** Lets a study that has ended go on to so many trials in all. */
+  extendStudy(id: string, total: number): Promise<Study> {
+    return this.send(path`/v1/studies/${id}/trials`, { total }, { again: true });
+  }
+
   /** How much each parameter matters. */
   getImportance(id: string): Promise<Importance> {
     return this.json("GET", path`/v1/studies/${id}/importance`);

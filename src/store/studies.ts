@@ -63,6 +63,7 @@ const fields = [
   "trials_sha256",
   "prefix",
   "held",
+  "extended_at",
 ] as const;
 type Field = (typeof fields)[number];
 
@@ -74,7 +75,8 @@ interface Known {
 
 export interface StudyRecord extends Known {
   readonly status: StudyStatus;
-  readonly createdAt: number;
+  /** When it was created, or was given more trials. */
+  readonly begunAt: number;
   /** How many of the first trials had ended when its time was over; null: that was not so. */
   readonly prefix: number | null;
   /** Why the next trial does not start although it may; null: it waits for other trials. */
@@ -108,8 +110,7 @@ export class Studies {
   async create({ id, owner, settings, datasetIds, firstJob, trialText, idempotency }: NewStudy): Promise<CreatedStudy> {
     const text = JSON.stringify(settings);
     const event = { type: "created", message: "Created.", data: null };
-    const bytes =
-      STUDY_BYTES + 2 * text.length + settings.trials * (TRIAL_BYTES + trialText + settings.seeds * HASH_BYTES);
+    const bytes = STUDY_BYTES + 2 * text.length + settings.trials * bytesOf(settings, trialText);
     const { direction, webhook } = settings;
     const wanted = webhook === null ? {} : { webhook: JSON.stringify(webhook.events) };
     const record = { settings: text, direction, first_job: firstJob, ...wanted };
@@ -145,7 +146,7 @@ export class Studies {
       record && {
         ...known(record),
         status: record.status as StudyStatus,
-        createdAt: Number(record.created_at),
+        begunAt: Number(record.extended_at ?? record.created_at),
         prefix: record.prefix === null ? null : Number(record.prefix),
         held: record.held,
       }
@@ -236,6 +237,29 @@ export class Studies {
     return outcome === "missing" || record === null ? null : { outcome, record };
   }
 
+  /**
+   * Lets a study that has ended go on to `trials` trials. `stale`: it is not what the caller
+   * believes.
+   * @throws OverLimit, NoRoom
+   */
+  async extend(
+    owner: string,
+    id: string,
+    settings: StudySettings,
+    trials: number,
+    trialText: number,
+  ): Promise<"extended" | "dataset_missing" | "stale"> {
+    const event = { type: "extended", message: `It goes on to ${trials} trials.`, data: { trials } };
+    return await this.#database.run(
+      "extend_study",
+      keys.study(owner, id),
+      JSON.stringify(settings),
+      JSON.stringify({ ...settings, trials }),
+      (trials - settings.trials) * bytesOf(settings, trialText),
+      JSON.stringify(event),
+    );
+  }
+
   async remove(owner: string, id: string): Promise<{ outcome: "removed" | "wrong_status"; record: Study } | null> {
     const record = await this.get(owner, id);
     const outcome = await this.#database.run<"removed" | "wrong_status" | "missing">(
@@ -292,6 +316,11 @@ export class Studies {
     const { values, jobs } = toTrial(JSON.parse(text) as StoredTrial, known(record));
     return { trial: Number(number), value: Number(value), values, job: jobs[0] };
   }
+}
+
+/** What a trial may take in Redis. */
+function bytesOf({ seeds }: StudySettings, trialText: number): number {
+  return TRIAL_BYTES + trialText + seeds * HASH_BYTES;
 }
 
 function known({ settings, first_job }: Pick<Fields<Field>, "settings" | "first_job">): Known {

@@ -1,5 +1,6 @@
 /** Studies over HTTP. Their jobs are ended by a worker without arithmetic, in any order. */
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { keys } from "../../src/store/keys.ts";
 import type { Study } from "../../src/contract/wire/study.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 import { endJobs, orders, over, read, study, trialsOf, until, withoutJobs } from "./studies.ts";
@@ -99,6 +100,81 @@ describe("the same study", () => {
     const other = await of(changes);
     expect(one.ended.trials.total).toBe(type === "grid" ? 30 : 20);
     expect(other.ended.trials_sha256).toBe(one.ended.trials_sha256);
+  });
+});
+
+const extend = (id: string, total: unknown) => service.call("POST", `/v1/studies/${id}/trials`, { body: { total } });
+
+describe("a study that is given more trials", () => {
+  test.each(["tpe", "sobol", "grid", "cma_es"])("is the one that had so many from the start: %s", async (type) => {
+    // Generations of seven: the first study ends within one.
+    const sampler = type === "cma_es" ? { type, population: 7 } : { type };
+    const searched = type === "cma_es" ? { "/optimizer/lr": space["/optimizer/lr"] } : space;
+    const spec = specFor(dataset, { training: { epochs: 9, batch_size: 4 } });
+    const more = { spec, space: searched, sampler, pruner: { type: type === "sobol" ? "hyperband" : "asha" } };
+    work("newest first");
+    const { id } = await study(service, asked({ ...more, trials: 10, parallel: 4 }));
+    const short = await over(service, id);
+    const { status, body } = await extend(id, 20);
+    expect([status, body.status, body.trials.total]).toEqual([202, "running", 20]);
+    expect([body.finished_at, body.trials_sha256]).toEqual([null, null]);
+    const long = await over(service, id);
+    await rest();
+    work("oldest first");
+    const whole = await over(service, (await study(service, asked({ ...more, trials: 20, parallel: 4 }))).id);
+    expect(long.trials).toEqual(whole.trials);
+    expect(long.trials_sha256).toBe(whole.trials_sha256);
+    expect(long.trials_sha256).not.toBe(short.trials_sha256);
+    expect(long.best!.trial).toBe(whole.best!.trial);
+    // As often as it is asked for, and no fewer.
+    expect((await extend(id, 20)).body).toMatchObject({ status: "succeeded", trials_sha256: long.trials_sha256 });
+    expect((await extend(id, 19)).body.errors).toEqual([
+      { pointer: "/total", message: "must be at least 20, the trials that the study has" },
+    ]);
+    const events = (await service.call("GET", `/v1/studies/${id}/events?limit=100`)).body.data as { type: string }[];
+    const types = events.map((event) => event.type).filter((event) => event !== "best");
+    expect(types).toEqual(["created", "succeeded", "extended", "succeeded"]);
+  });
+
+  test("holds its dataset again, and has room for it", async () => {
+    const other = (await service.upload(csv.replaceAll("0", "1"))).id;
+    work();
+    const { id } = await study(service, asked({ spec: specFor(other), trials: 4 }));
+    await over(service, id);
+    await rest();
+    const reserved = async () => Number(await service.redis.client().hget(keys.study("default", id), "reserved"));
+    const before = await reserved();
+    expect((await extend(id, 8)).status).toBe(202);
+    expect(await reserved()).toBeGreaterThan(before + 4000);
+    expect((await service.call("DELETE", `/v1/datasets/${other}`)).body.code).toBe("dataset_in_use");
+    expect((await extend(id, 9)).body).toMatchObject({ code: "wrong_status", current_status: "running" });
+    work();
+    await over(service, id);
+    expect((await service.call("DELETE", `/v1/datasets/${other}`)).status).toBe(204);
+    expect((await extend(id, 9)).body.errors).toEqual([
+      { pointer: "/total", message: "cannot be more: a dataset of the study was deleted" },
+    ]);
+  });
+
+  test("must be one that may have more", async () => {
+    work();
+    const { id } = await study(service, asked({ sampler: { type: "grid", points: 2 }, trials: null, seeds: 2 }));
+    const total = (await over(service, id)).trials.total;
+    const told = async (more: unknown, of = id) => (await extend(of, more)).body.errors[0].message as string;
+    expect(await told(total + 1)).toBe(`must be at most ${total}, the points of the grid`);
+    expect(await told(1e9)).toMatch(/^must be at most 10000/);
+    expect(await told("x")).toMatch(/^must be a number/);
+    const limited = await study(service, asked({ trials: 2, seeds: 2 }));
+    await over(service, limited.id);
+    expect(await told(5001, limited.id)).toBe("times /seeds must be at most 10000, not 10002");
+    await rest();
+    const cancelled = await study(service, asked());
+    await service.call("POST", `/v1/studies/${cancelled.id}/cancel`);
+    await over(service, cancelled.id);
+    expect((await extend(cancelled.id, 20)).body).toMatchObject({ code: "wrong_status", current_status: "cancelled" });
+    const late = await study(service, asked({ timeout: 0.001 }));
+    await over(service, late.id);
+    expect(await told(20, late.id)).toMatch(/^cannot be more: the study's time was over/);
   });
 });
 

@@ -119,6 +119,7 @@ test("studies: created once, listed, paused, resumed, cancelled and deleted", as
   const trials = (await client.listTrials(study.id)).data;
   expect(trials.map(({ status }) => status)).toEqual(trials.map(() => "cancelled"));
   expect((await client.listStudyEvents(study.id)).data.at(-1)).toMatchObject({ type: "cancelled" });
+  await expect(client.extendStudy(study.id, 9)).rejects.toMatchObject({ status: 409 });
   await client.deleteStudy(study.id);
   await expect(client.getStudy(study.id)).rejects.toMatchObject({ status: 404 });
 });

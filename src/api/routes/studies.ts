@@ -5,6 +5,7 @@ import { parametersOf, studyOf } from "../../contract/resolve/study.ts";
 import { StudyId } from "../../contract/wire/common.ts";
 import { isFinal } from "../../contract/wire/job.ts";
 import {
+  Extension,
   Importance,
   MAX_STUDIES,
   Study,
@@ -22,15 +23,14 @@ import { Follower } from "../follow.ts";
 import { EVENT_STREAM, eventHeaders, sendEvents } from "../event-stream.ts";
 import { idempotencyHeaders, idempotencyOf, keyMismatch, once } from "../job-creation.ts";
 import { Pace } from "../pace.ts";
-import { notFound } from "../plugins/problems.ts";
 import { numberCursor, pageQuery } from "../requests.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 import { StudyController } from "../study-controller.ts";
 import { createStudy } from "../study-creation.ts";
+import { extendStudy, noSuchStudy } from "../study-extension.ts";
 
 const params = z.object({ id: StudyId });
-const noSuchStudy = () => notFound("There is no such study.");
 /** How many trials are read at once. */
 const READ_AT_ONCE = 500;
 
@@ -113,6 +113,39 @@ export const studies: Routes = async (app, services) => {
       const page = await store.studies.trials(request.owner, request.params.id, request.query);
       if (page === null) throw noSuchStudy();
       return page;
+    },
+  );
+
+  app.post(
+    "/v1/studies/:id/trials",
+    {
+      schema: {
+        tags: ["studies"],
+        operationId: "extendStudy",
+        summary: "Give a study that has ended more trials",
+        description:
+          "It goes on as if it had been asked for so many from the start. A study that has as many stays as it is. Not for one that was cancelled, or whose time was over.",
+        params,
+        body: Extension,
+        response: {
+          202: json(Study, "It goes on."),
+          ...problems(
+            "malformed_json",
+            "not_found",
+            "wrong_status",
+            "too_large",
+            "unsupported_media_type",
+            "invalid_spec",
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, params, body, bodyText } = request;
+      if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be JSON with a total.");
+      const extended = await extendStudy(services, owner, params.id, body);
+      controller.wake();
+      return reply.code(202).send(extended);
     },
   );
 

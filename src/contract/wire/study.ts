@@ -52,6 +52,7 @@ const EVENT_TYPES = [
   "paused",
   "resumed",
   "timed_out",
+  "extended",
   "cancelling",
   "cancelled",
   "succeeded",
@@ -115,7 +116,7 @@ const settings = {
     .nullable()
     .default(null)
     .describe(
-      "Seconds after which no trial starts and those that run are cancelled. The winner is then of the longest row of first trials that had ended.",
+      "Seconds after which no trial starts, from its creation or from when it was given more trials, and those that run are cancelled. The winner is then of the longest row of first trials that had ended.",
     ),
   webhook: Webhook,
 };
@@ -124,6 +125,13 @@ export const StudyRequest = z
   .strictObject(settings)
   .meta({ id: "StudyRequest", description: "A search for the parameters that make the objective best." });
 export type StudyRequest = z.output<typeof StudyRequest>;
+
+export const Extension = z
+  .strictObject({
+    total: z.int().min(1).max(MAX_TRIALS).describe("How many trials it is to have in all: at least as many as it has."),
+  })
+  .meta({ id: "StudyExtension", description: "More trials for a study that has ended." });
+export type Extension = z.output<typeof Extension>;
 
 export const STUDY_STATUSES = ["running", "paused", "cancelling", "succeeded", "failed", "cancelled"] as const;
 export const StudyStatus = z.enum(STUDY_STATUSES).meta({
