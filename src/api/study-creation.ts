@@ -14,7 +14,7 @@ import { baseFaults, distinct, faultsOfTrial, parametersOf, studyOf, trialsOf } 
 import type { Spec } from "../contract/schema/spec.ts";
 import { StudyRequest } from "../contract/wire/study.ts";
 import { cornersOf } from "../studies/corners.ts";
-import { trialTextOf } from "../studies/plan.ts";
+import { forks, trialTextOf } from "../studies/plan.ts";
 import { withValues, type Parameter, type Placed } from "../studies/space.ts";
 import type { IdempotencyUse } from "../store/idempotency.ts";
 import { roomOf, type Room } from "../store/room.ts";
@@ -72,6 +72,15 @@ export async function createStudy(
   }
 }
 
+/** Why a trial cannot go on from another: their states or their steps are not alike. */
+function forkFault(one: Resolved, other: Resolved): string | null {
+  const rule = "lets trials go on from others, and the space makes";
+  if (one.totalSteps !== other.totalSteps) return `${rule} other steps of an epoch: leave that out of the space`;
+  const [a, b] = [one.shapes(), other.shapes()];
+  const name = [...a.keys(), ...b.keys()].find((tensor) => String(a.get(tensor)) !== String(b.get(tensor)));
+  return name === undefined ? null : `${rule} states that differ (${name}): leave out what changes their tensors`;
+}
+
 /** The specs that are resolved, and the data that they share. */
 class Tried {
   readonly #services: Services;
@@ -79,6 +88,8 @@ class Tried {
   readonly #context: ResolveContext;
   readonly #asked: StudyRequest;
   #kept: Kept | null = null;
+  /** Whether it was told that a trial cannot go on from another. */
+  #differ = false;
   /** The first that has no faults. */
   first: Resolved | null = null;
   /** What the job needs that needs most. */
@@ -119,6 +130,11 @@ class Tried {
         return [{ pointer: "/spec", message, here: null }];
       }
       this.first ??= resolved;
+      const message = forks(this.#asked) && !this.#differ ? forkFault(this.first, resolved) : null;
+      if (message !== null) {
+        this.#differ = true;
+        return [{ pointer: "/sampler/type", message, here: null }];
+      }
       const room = roomOf(resolved, 0);
       if (this.room === null || room.bytes > this.room.bytes) this.room = room;
       this.#kept ??= await this.#keep(resolved);

@@ -22,7 +22,7 @@ const AT_ONCE = 16;
 const READ_AT_ONCE = 500;
 const LEARNED_AT_ONCE = 4;
 
-type Base = Omit<TrialContext, "settings" | "parameters"> & { readonly services: Pick<Services, "news"> };
+type Base = Omit<TrialContext, "settings" | "firstJob" | "parameters"> & { readonly services: Pick<Services, "news"> };
 
 /** A trial that has not ended, and its text in the record. */
 interface Open {
@@ -80,7 +80,7 @@ export class StudyRun {
     const parameters = parametersOf(settings.space, []);
     this.#record = record;
     this.#held = record.held;
-    this.#context = { ...this.#base, settings, parameters };
+    this.#context = { ...this.#base, settings, firstJob: record.firstJob, parameters };
     this.#study = studyOf(settings, parameters, settings.epochs, []);
     this.#trials = [];
     this.#open.clear();
@@ -150,7 +150,7 @@ export class StudyRun {
   async #startTrials(watch: TrialWatch): Promise<void> {
     for (let fresh = await this.#plan(); fresh.length > 0; fresh = await this.#plan()) {
       const refusals = await Promise.all(
-        fresh.map((trial) => createJobs(this.#context, trial, this.#jobs(trial.number))),
+        fresh.map((trial) => createJobs(this.#context, this.#lineOf(trial), this.#jobs(trial.number))),
       );
       for (const [i, trial] of fresh.entries()) {
         const refusal = refusals[i];
@@ -162,6 +162,13 @@ export class StudyRun {
       this.#count();
     }
     await this.#hold(null);
+  }
+
+  /** A trial and those that it goes on from, one after the other. */
+  #lineOf(trial: StoredTrial): StoredTrial[] {
+    const line = [trial];
+    for (let { from } = trial; from !== undefined; { from } = this.#trials[from]) line.push(this.#trials[from]);
+    return line;
   }
 
   /** Tells why the next trial does not start; null: it waits for nothing but other trials. */
@@ -184,10 +191,17 @@ export class StudyRun {
     for (let number = known; number < Math.min(settings.trials, known + most); number++) {
       if (neededBy(this.#study, number) > this.#ended.length) break;
       await this.#pace.turn();
-      const { values, rungs } = planTrial(this.#study, number, this.#ended, all);
+      const { values, rungs, from } = planTrial(this.#study, number, this.#ended, all);
       all.push(values);
       const blank = { value: null, rungs: [], weights_sha256: [], error: null };
-      fresh.push({ number, status: "running", values, thresholds: [...rungs], ...blank });
+      fresh.push({
+        number,
+        status: "running",
+        values,
+        thresholds: [...rungs],
+        ...blank,
+        ...(from !== null && { from }),
+      });
     }
     return fresh;
   }

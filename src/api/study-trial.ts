@@ -1,13 +1,16 @@
 /** What a trial's jobs are, and what came of them. */
-import { Faulty } from "../contract/errors.ts";
+import { Faulty, faulty } from "../contract/errors.ts";
+import { resolveFork, type Fork } from "../contract/resolve/fork.ts";
+import { patchBetween } from "../contract/resolve/merge-patch.ts";
 import { resolveSpec, type ResolveContext } from "../contract/resolve/resolve.ts";
 import type { Spec } from "../contract/schema/spec.ts";
 import { isFinal, type JobSummary } from "../contract/wire/job.ts";
+import { beginning, checkpointOf } from "./fork-source.ts";
 import { createdJob, createJob } from "./job-creation.ts";
 import { limited } from "./plugins/problems.ts";
 import type { Services } from "./services.ts";
 import { NoRoom, OverLimit } from "../store/errors.ts";
-import type { StoredTrial, StudySettings } from "../store/studies.ts";
+import { jobsOf, type StoredTrial, type StudySettings } from "../store/studies.ts";
 import { withValues, type Parameter } from "../studies/space.ts";
 import type { EndedTrial, Rung } from "../studies/study.ts";
 
@@ -17,6 +20,7 @@ export interface TrialContext {
   readonly resolving: ResolveContext;
   readonly id: string;
   readonly settings: StudySettings;
+  readonly firstJob: string;
   readonly parameters: readonly Parameter[];
 }
 
@@ -26,19 +30,19 @@ export interface Refusal {
   readonly why: string;
 }
 
-/** Creates the jobs of a trial that are not there yet. Null: all are there. */
+/**
+ * Creates the jobs of a trial that are not there yet. Null: all are there.
+ * @param line the trial, and those that it goes on from
+ */
 export async function createJobs(
   context: TrialContext,
-  trial: StoredTrial,
+  line: readonly StoredTrial[],
   ids: readonly string[],
 ): Promise<Refusal | null> {
-  const { services, request, resolving } = context;
-  const spec = specOf(context, trial);
   try {
     for (const [seed, id] of ids.entries()) {
-      const training = { ...spec.training, seed: (spec.training.seed ?? 0) + seed };
-      const resolved = await resolveSpec({ ...spec, training }, resolving);
-      createdJob(await createJob(services, request, resolved, { id, idempotency: null }));
+      if (line.length === 1) await createFresh(context, specOf(context, line, seed), id);
+      else await createFork(context, line, seed, id);
     }
     return null;
   } catch (error) {
@@ -48,6 +52,32 @@ export async function createJobs(
   }
 }
 
+async function createFresh({ services, request, resolving }: TrialContext, spec: Spec, id: string): Promise<void> {
+  createdJob(await createJob(services, request, await resolveSpec(spec, resolving), { id, idempotency: null }));
+}
+
+/** Goes on from the job of the same seed. */
+async function createFork(
+  context: TrialContext,
+  line: readonly StoredTrial[],
+  seed: number,
+  id: string,
+): Promise<void> {
+  const { services, request, resolving, settings, firstJob } = context;
+  const { store } = services;
+  // The job before may be gone by now.
+  if ((await store.jobs.progress(request.owner, id)) !== null) return;
+  const before = jobsOf(line[1].number, { settings, firstJob })[seed];
+  const parent = await store.jobs.get(request.owner, before);
+  if (parent?.status !== "succeeded")
+    throw faulty("invalid_spec", [{ pointer: "/step", message: `means a checkpoint of ${before}, which was deleted` }]);
+  const overrides = patchBetween(specOf(context, line.slice(1), seed), specOf(context, line, seed));
+  const find = (step: Fork["step"]) => checkpointOf(store, request.owner, parent, step);
+  const fork = await resolveFork({ step: "final", overrides }, parent, find, resolving);
+  const use = { id, idempotency: null, fork: beginning(parent, fork) };
+  createdJob(await createJob(services, request, fork.resolved, use));
+}
+
 function lackOf(error: OverLimit | NoRoom): string {
   if (error instanceof NoRoom)
     return `The store is full: the next trial may need ${error.needBytes} bytes, and ${error.freeBytes} are free.`;
@@ -55,11 +85,18 @@ function lackOf(error: OverLimit | NoRoom): string {
   return `You may have ${limit} ${limited[what].kind}; you have ${used}, and the next trial would be ${more} more.`;
 }
 
-function specOf({ id, settings, parameters }: TrialContext, { number, values, thresholds }: StoredTrial): Spec {
+function specOf({ id, settings, parameters }: TrialContext, line: readonly StoredTrial[], seed: number): Spec {
+  const [{ number, values, thresholds }] = line;
   const spec = withValues(settings.spec, parameters, values) as Spec;
   const metadata = { ...spec.metadata, study: id, trial: String(number) };
-  const pruning = thresholds.length === 0 ? null : { metric: settings.objective, rungs: thresholds };
-  return { ...spec, metadata, training: { ...spec.training, pruning } } as Spec;
+  const training = {
+    ...spec.training,
+    seed: (spec.training.seed ?? 0) + seed,
+    pruning: thresholds.length === 0 ? null : { metric: settings.objective, rungs: thresholds },
+  };
+  // It trains for so many epochs more than the one before it.
+  const epochs = line.length === 1 ? training.epochs : line.length * settings.epochs;
+  return { ...spec, metadata, training: { ...training, epochs } } as Spec;
 }
 
 type Ended = Pick<StoredTrial, "value" | "rungs" | "weights_sha256" | "error"> & { status: EndedTrial["status"] };

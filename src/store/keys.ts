@@ -54,8 +54,8 @@
  *   the record>`
  * - `{rappel}:pending` (sorted set): promises to jobs that are being created, by the time when
  *   they lapse: `<bytes> <owner> <job id>`
- * - `{rappel}:outbox` (list): `<owner> <job or study id> <event id>` of events that a webhook wants and
- *   that are not yet in the queue
+ * - `{rappel}:outbox` (list): `<owner> <job or study id> <event id>` of events that a webhook wants
+ *   and that are not yet in the queue
  * - `{rappel}:webhook_turn`, `{rappel}:webhook_turns` (string, hash): the same for messages to
  *   webhooks (lua/notice_turn.lua)
  * - `{rappel}:due` (sorted set): record keys of the jobs that have not ended, by the time when the

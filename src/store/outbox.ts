@@ -80,8 +80,8 @@ export class Outbox {
   }
 
   /**
-   * Records at the job or the study, if it is still there, that a message was not delivered. It is recorded
-   * once, even if a process dies and another gives up the same message again.
+   * Records at the job or the study, if it is still there, that a message was not delivered. It is
+   * recorded once, even if a process dies and another gives up the same message again.
    */
   async undelivered(owner: string, id: string, messageId: string, event: NewEvent): Promise<void> {
     await this.#database.run("undelivered", recordOf(owner, id), messageId, JSON.stringify(event));

@@ -32,7 +32,10 @@ export interface NewStudy {
 }
 
 /** A trial as it is stored, after its jobs were created. */
-export type StoredTrial = Omit<Trial, "jobs">;
+export interface StoredTrial extends Omit<Trial, "jobs" | "from"> {
+  /** The trial that it goes on from. */
+  readonly from?: number;
+}
 
 export type CreatedStudy =
   | { outcome: "created" | "replayed"; record: Study }
@@ -328,7 +331,7 @@ function known({ settings, first_job }: Pick<Fields<Field>, "settings" | "first_
 }
 
 function toTrial(trial: StoredTrial, known: Known): Trial {
-  return { ...trial, jobs: jobsOf(trial.number, known) };
+  return { ...trial, from: trial.from ?? null, jobs: jobsOf(trial.number, known) };
 }
 
 /** The ids of a trial's jobs, one for each seed. */

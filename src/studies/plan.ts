@@ -2,11 +2,13 @@
 import { Draws } from "./draws.ts";
 import { pruners } from "./pruners/registry.generated.ts";
 import { samplers } from "./samplers/registry.generated.ts";
-import { place, type Placed } from "./space.ts";
+import { place, withValues, type Placed } from "./space.ts";
 import type { EndedTrial, Rung, Study } from "./study.ts";
 
 export interface PlannedTrial extends Placed {
   readonly rungs: readonly Rung[];
+  /** The trial that it goes on from; null if it begins anew. */
+  readonly from: number | null;
 }
 
 /**
@@ -14,9 +16,23 @@ export interface PlannedTrial extends Placed {
  * it is: those up to `parallel` before it, and those of all rounds before its own.
  */
 export function neededBy(study: Study, number: number): number {
-  const round = samplers[study.sampler.type].round?.(study.sampler, study) ?? 1;
+  const round = roundOf(study);
   const behind = Math.max(0, number - study.parallel + 1);
   return round === 1 ? behind : Math.max(behind, number - (number % round));
+}
+
+function roundOf(study: Study): number {
+  return samplers[study.sampler.type].round?.(study.sampler, study) ?? 1;
+}
+
+/** How many trials there may be, if a job that goes on from others has so many epochs at most. */
+export function mostOf(study: Study, mostEpochs: number): number {
+  return forks(study) ? Math.floor(mostEpochs / study.epochs) * roundOf(study) : Infinity;
+}
+
+/** Whether trials go on from others. */
+export function forks({ sampler }: Pick<Study, "sampler">): boolean {
+  return samplers[sampler.type].origin !== undefined;
 }
 
 /** What the first trials teach is learned now, and not by the next plan. */
@@ -58,8 +74,14 @@ export function planTrial(
   if (ended.length < needed) throw new Error(`trial ${number} needs ${needed} ended trials, not ${ended.length}`);
   const first = ended.slice(0, needed);
   const started = values.slice(needed, number);
-  const draws = new Draws(study.seed, number);
-  const positions = samplers[study.sampler.type].sample(study.sampler, { study, number, ended: first, started, draws });
+  const soFar = () => ({ study, number, ended: first, started, draws: new Draws(study.seed, number) });
+  const sampler = samplers[study.sampler.type];
+  const { from, keepsValues } = sampler.origin?.(study.sampler, soFar()) ?? { from: null, keepsValues: false };
   const rungs = pruners[study.pruner.type].rungs(study.pruner, study, number, first);
-  return { ...place(study.spec, study.parameters, positions), rungs };
+  if (keepsValues) return { ...withSame(study, first[from!].values), rungs, from };
+  return { ...place(study.spec, study.parameters, sampler.sample(study.sampler, soFar())), rungs, from };
+}
+
+function withSame({ spec, parameters }: Study, kept: EndedTrial["values"]): Placed {
+  return { spec: withValues(spec, parameters, kept), values: { ...kept }, lost: [] };
 }

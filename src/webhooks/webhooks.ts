@@ -1,15 +1,15 @@
 /**
- * Sends events of jobs and studies to the URLs in their specs: at least once, in no promised order, signed as
- * Standard Webhooks says.
+ * Sends events of jobs and studies to the URLs in their specs: at least once, in no promised order,
+ * signed as Standard Webhooks says.
  *
  * An event is recorded together with its entry in the outbox (src/store/outbox.ts). From there it
  * becomes a message in a BullMQ queue. The body is fixed then, so that every attempt sends the
  * same. BullMQ keeps the message over restarts and repeats it by the schedule. The message is named
- * after the job or the study and the event, `<job id>-<event id>`. BullMQ accepts a name only once, and a
- * receiver that gets the message twice recognises it by this name (`webhook-id`).
+ * after the job or the study and the event, `<job id>-<event id>`. BullMQ accepts a name only once,
+ * and a receiver that gets the message twice recognises it by this name (`webhook-id`).
  *
- * Every answer except 2xx is a failure, also a redirect. If a message is given up, the job gets an
- * event that says so. After a 410 nothing more is sent for that job.
+ * Every answer except 2xx is a failure, also a redirect. If a message is given up, the job or the
+ * study gets an event that says so. After a 410 nothing more is sent for it.
  *
  * A slow receiver delays only the messages of its own owner. Owners take turns, which are
  * priorities for BullMQ, so that nobody waits behind the thousand messages of another owner. And

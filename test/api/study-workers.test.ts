@@ -91,3 +91,57 @@ test("workers and controllers that come and go change nothing", async () => {
   expect(await ended(id)).toEqual(alone);
   news.close();
 }, 120_000);
+
+const population = {
+  ...asked,
+  space: {
+    "/optimizer/lr": { log_uniform: [1e-3, 1e15] },
+    "/optimizer/weight_decay": { uniform: [0, 0.1] },
+    "/schedule": { choice: [{ type: "constant" }, { type: "exponential", gamma: 0.9 }] },
+  },
+  spec: specFor("", { data, optimizer: { type: "adamw" }, training: { epochs: 3, batch_size: 8 } }),
+  sampler: { type: "population_based", population: 5, quantile: 0.4 },
+  pruner: { type: "none" },
+  trials: 20,
+  seeds: 2,
+};
+
+test("a population has the same trials with any number of workers", async () => {
+  await kill();
+  await start(1);
+  const one = await study(service, population);
+  const alone = await ended(one.id);
+  const ends = new Set(alone.trials.map(({ status }) => status));
+  expect(ends).toEqual(new Set(["succeeded", "failed"]));
+  await start(2);
+  const { id } = await study(service, { ...population, trials: 10 });
+  await until(
+    () => read(service, id),
+    ({ trials }) => trials.ended >= 6,
+  );
+  await Promise.all([kill(1), start(1)]);
+  expect((await over(service, id)).status).toBe("succeeded");
+  await service.call("POST", `/v1/studies/${id}/trials`, { body: { total: 20 } });
+  expect(await ended(id)).toEqual(alone);
+
+  // A trial that went on with its own values has the weights of one job of as many epochs.
+  const trials = await trialsOf(service, one.id);
+  const steady = trials.slice(15).find(({ from, values, status }) => {
+    const same = (number: number | null): boolean =>
+      number === null ||
+      (JSON.stringify(trials[number].values) === JSON.stringify(values) && same(trials[number].from));
+    return status === "succeeded" && same(from);
+  })!;
+  for (const [seed, id] of steady.jobs.entries()) {
+    const job = (await service.store.jobs.get("default", id))!;
+    expect(job.parent).toMatchObject({ job_id: trials[steady.from!].jobs[seed] });
+    expect(job.spec.training.epochs).toBe(12);
+    const { spec } = (await service.store.jobs.get("default", trials[steady.number - 15].jobs[seed]))!;
+    const straight = await service.create({ ...spec, training: { ...spec.training, epochs: 12 } });
+    const { result } = await until(
+      async () => (await service.store.jobs.get("default", straight.id))!,
+      ({ finished_at }) => finished_at !== null,
+    );
+    expect(result!.weights_sha256).toBe(job.result!.weights_sha256);
+  }
+}, 120_000);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { MAX_DEPTH } from "./faults.ts";
 
 /** The members that say which optimizer it is, and so which options it has. */
@@ -16,6 +17,16 @@ export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown 
     else members.set(name, mergePatch(members.get(name), value, depth + 1));
   }
   return Object.fromEntries(members);
+}
+
+/** The merge patch that makes one value of another. What lacks a member has its default. */
+export function patchBetween(from: unknown, to: unknown): unknown {
+  if (!isObject(from) || !isObject(to) || isOtherKind(from, to)) return to;
+  const patch: Members = {};
+  for (const name of new Set([...Object.keys(from), ...Object.keys(to)])) {
+    if (!isDeepStrictEqual(from[name], to[name])) patch[name] = patchBetween(from[name], to[name] ?? null);
+  }
+  return patch;
 }
 
 /** Another dialect of a type has other options, but the type stays. */

@@ -8,10 +8,12 @@ import { directionOf } from "../../engine/metrics/metrics.ts";
 import { schedules } from "../../engine/schedules/registry.generated.ts";
 import { pruners } from "../../studies/pruners/registry.generated.ts";
 import { samplers } from "../../studies/samplers/registry.generated.ts";
+import { mostOf } from "../../studies/plan.ts";
 import { contains, ordered, tokensOf, valueIn, type Parameter, type Placed } from "../../studies/space.ts";
 import type { Study } from "../../studies/study.ts";
 import { MAX_PARAMETERS, MAX_TRIALS, type Domain, type StudyRequest } from "../wire/study.ts";
 import { didYouMean, pointer, type Fault } from "./faults.ts";
+import { MAX_EPOCHS } from "../schema/training-spec.ts";
 import { Spec } from "../schema/spec.ts";
 
 /** The parts of a spec that a space may point into. The others are no part of a training. */
@@ -134,6 +136,8 @@ export function trialsOf({ trials, seeds }: StudyRequest, study: Study, faults: 
   if (trials === null && size === null) fault("is required, except with the sampler grid");
   const count = trials ?? size ?? 0;
   if (size !== null && count > size) fault(`must be at most ${size}, the points of the grid`);
+  const most = mostOf(study, MAX_EPOCHS);
+  if (count > most) fault(`must be at most ${most}: the rounds together have at most ${MAX_EPOCHS} epochs`);
   if (count * seeds > MAX_TRIALS) {
     fault(`times /seeds must be at most ${MAX_TRIALS}, not ${count * seeds}`);
   }

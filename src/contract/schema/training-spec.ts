@@ -4,6 +4,7 @@ import { metricNames } from "../../engine/metrics/metrics.ts";
 import { seed } from "./data-spec.ts";
 
 export const MAX_POINTS_PER_SERIES = 100_000;
+export const MAX_EPOCHS = 100_000;
 const MAX_SEEDS = 1000;
 
 const ClipGradNorm = z
@@ -114,7 +115,7 @@ export type EarlyStopping = NonNullable<z.output<typeof EarlyStopping>>;
 
 export const Training = z
   .strictObject({
-    epochs: z.int().min(1).max(100_000),
+    epochs: z.int().min(1).max(MAX_EPOCHS),
     batch_size: z
       .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
       .describe("Rows of a batch, at most all training rows; `full` means all of them."),

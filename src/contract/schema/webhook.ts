@@ -1,8 +1,9 @@
 /**
- * Where the events of a job or a study may be sent. A client gives the URL, and the service requests it from
- * inside its own network. So the URL must be https and lead to the public internet, unless the
- * operator allows its host (RAPPEL_WEBHOOK_ALLOW). This file checks what the URL alone shows. The
- * addresses that its name resolves to are checked when something is sent (src/webhooks/post.ts).
+ * Where the events of a job or a study may be sent. A client gives the URL, and the service
+ * requests it from inside its own network. So the URL must be https and lead to the public
+ * internet, unless the operator allows its host (RAPPEL_WEBHOOK_ALLOW). This file checks what the
+ * URL alone shows. The addresses that its name resolves to are checked when something is sent
+ * (src/webhooks/post.ts).
  */
 import ipaddr from "ipaddr.js";
 import { z } from "zod";

@@ -190,6 +190,7 @@ export const Trial = z
       .enum(["running", ...TRIAL_ENDS])
       .describe("`pruned`: a job of it was pruned. `failed`: a job of it failed, as by diverging."),
     values: Values,
+    from: Count.nullable().describe("The trial whose weights and moments it goes on from; null: it begins anew."),
     value: z.number().nullable().describe("The objective; null unless it succeeded."),
     thresholds: z.array(Rung).describe("What the pruner wants at each rung."),
     rungs: z.array(Rung).describe("The objective at the rungs that it reached."),

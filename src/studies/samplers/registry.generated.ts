@@ -3,6 +3,7 @@ import type { Registry } from "../../engine/member/options.ts";
 import type { SamplerType } from "./sampler.ts";
 import { cma_es } from "./cma_es.ts";
 import { grid } from "./grid.ts";
+import { population_based } from "./population_based.ts";
 import { random } from "./random.ts";
 import { sobol } from "./sobol.ts";
 import { tpe } from "./tpe.ts";
@@ -10,6 +11,7 @@ import { tpe } from "./tpe.ts";
 export const samplers: Registry<SamplerType> = {
   cma_es,
   grid,
+  population_based,
   random,
   sobol,
   tpe,

@@ -11,6 +11,11 @@ export interface SamplerType<O extends Options = Options> extends Description {
   readonly options: O;
   /** One position for each parameter, including those that the trial may turn out not to have. */
   sample(options: ValuesOf<O>, so: SoFar): Positions;
+  /**
+   * For samplers whose trials go on from others, by a fork: from which. Such a trial trains for the
+   * epochs of the spec more than that one did.
+   */
+  origin?(options: ValuesOf<O>, so: SoFar): Origin | null;
   /** Takes in first trials, as `sample` does too: many at once would take it long. */
   learn?(study: Study, ended: readonly EndedTrial[]): void;
   /**
@@ -22,6 +27,13 @@ export interface SamplerType<O extends Options = Options> extends Description {
   size?(options: ValuesOf<O>, study: Study): number;
   /** Why it cannot search the study's space; each option is within its bounds. */
   check?(options: ValuesOf<O>, study: Study): readonly OptionFault[];
+}
+
+/** The trial that another goes on from. */
+export interface Origin {
+  readonly from: number;
+  /** Whether it has the same values. Else `sample` gives them. */
+  readonly keepsValues: boolean;
 }
 
 /** What a sampler may look at. */
