@@ -194,6 +194,8 @@ export class Requests {
       return { jobs: Array.from({ length: 1 + random.below(2) }, () => (random.chance(0.7) ? this.#sound() : {})) };
     if (operationId === "createStudy" && random.chance(0.8))
       return { spec: this.#sound(3), space: { "/optimizer/lr": { log_uniform: [1e-4, 1] } }, trials: 2, parallel: 1 };
+    // As many as it has, or more, once it has ended.
+    if (operationId === "extendStudy" && random.chance(0.8)) return { total: 2 + random.below(2) };
     if (operationId === "forkJob" && random.chance(0.8)) {
       const overrides = random.pick([{}, { training: { epochs: 4 } }, this.#sections()]);
       return {
