@@ -65,6 +65,6 @@ const { models, apart, kernels } = workerData as PackTask;
 parentPort!.on("message", () => {
   const jobs = Array.from({ length: models }, (_, seed) => ({ ...shared, training: { ...shared.training, seed } }));
   for (const some of apart ? jobs.map((job) => [job]) : [jobs])
-    trainPack(some.map(packJob), { choice: kernels, onlyModels: false, due: () => false }).next();
+    trainPack(some.map(packJob), { choice: kernels, start: null, onlyModels: false, due: () => false }).next();
   parentPort!.postMessage(null);
 });

@@ -9,6 +9,8 @@ import { datasetIds } from "../contract/facts.ts";
 import type { Job } from "../contract/wire/job.ts";
 import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import { givenInit } from "../contract/schema/init.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
 import type { Caller } from "../data/pool.ts";
 import { originOf, type Created, type Fork, type NewJob, type Promised, type Replayed } from "../store/new-job.ts";
@@ -191,15 +193,24 @@ async function recordWith(
   const { inline, ...data } = spec.data;
   const ids = kept === null ? datasetIds(data) : [kept.record.id];
   const { arithmeticVersion, totalSteps, stateBytes, memoryBytes, workMs, warnings, set, inherited, told } = resolved;
-  const weightsId = job.start !== null && spec.init !== null && "weights" in spec.init ? spec.init.weights : null;
+  const init = givenInit(spec);
+  const weightsId = job.start !== null && init !== null && "weights" in init ? init.weights : null;
   const sizes = { totalSteps, stateBytes, memoryBytes, workMs };
   const trace = traceContext?.() ?? null;
   const rest = { datasetIds: ids, weightsId, arithmeticVersion, ...sizes, warnings, set, inherited, told, trace };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.
-  const without = { ...spec, data: { dataset: ids[0], ...data } };
-  return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), ...rest });
+  const named = (whole: ResolvedSpec) => withDataset(whole, ids[0]);
+  const pooled = set?.pooled && { ...set.pooled, spec: named(set.pooled.spec) };
+  const sets = { set: set && { ...set, pooled: pooled ?? null } };
+  const without = named(spec);
+  return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), ...rest, ...sets });
+}
+
+function withDataset(spec: ResolvedSpec, dataset: string): ResolvedSpec {
+  const { inline: _, ...data } = spec.data;
+  return { ...spec, data: { dataset, ...data } };
 }
 
 export type Kept = Awaited<ReturnType<typeof recordDataset>>;

@@ -3,6 +3,7 @@ import { faulty, Problem } from "../contract/errors.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
 import { isFinal, type Job } from "../contract/wire/job.ts";
 import type { Which } from "../contract/wire/prediction.ts";
+import type { ModelDescription } from "../contract/wire/model.ts";
 import type { SetModel, SetModelDetails } from "../contract/wire/model-set.ts";
 import { DatasetLost } from "../data/dataset.ts";
 import { DamagedFile, isDamage } from "../data/files/disk.ts";
@@ -15,6 +16,8 @@ import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.
 import type { Listed, Listing } from "../sets/set-index.ts";
 import { runForSets } from "../sets/pool.ts";
 import { NotStackable, stacked, type Stacked } from "../sets/stacked.ts";
+import { Damaged } from "../store/errors.ts";
+import type { File } from "../store/job-results.ts";
 import { OPEN_SHARDS } from "../store/room-numbers.ts";
 import { indexId, shardId, type EndedSet } from "../store/sets.ts";
 import { notFound } from "./plugins/problems.ts";
@@ -59,6 +62,28 @@ export async function useModel<T>(
   return await read().catch((error: unknown) => {
     throw error instanceof DamagedFile ? notEnded(job.status, "This model") : error;
   });
+}
+
+/**
+ * The pooled model of a set: how it is used, and its weights.
+ * @throws Problem if there is none, or it is not trained yet, Damaged if its weights are lost
+ */
+export async function usePooled(
+  { store }: Pick<Services, "store">,
+  owner: string,
+  id: string,
+): Promise<{ description: ModelDescription; file(which: Which): Promise<File> }> {
+  const [job, set] = await setOf({ store }, owner, id);
+  if (!set.spec.training.pooled) throw notFound('The set has no pooled model: its spec lacks "pooled" in /training.');
+  const description = await store.sets.pooled(owner, id);
+  if (description === null) throw notEnded(job.status, "The pooled model");
+  const file = async (which: Which) => {
+    const found = await store.jobs.model(owner, id, which);
+    if (found !== null) return found;
+    if (which === "best") throw notFound("The pooled model kept no best weights.");
+    throw new Damaged("model");
+  };
+  return { description, file };
 }
 
 /**

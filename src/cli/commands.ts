@@ -37,7 +37,7 @@ export async function submit(client: Client, files: readonly string[], options: 
   }
   if (options.weights !== undefined) {
     const { id } = await client.createWeights(await blobOf(options.weights), { name: nameOf(options.weights) });
-    for (const spec of specs) spec.init = { ...spec.init, weights: id };
+    for (const spec of specs) spec.init = { ...(typeof spec.init === "object" ? spec.init : null), weights: id };
   }
   if (specs.length > 1) return await submitAll(client, files, specs);
   const [spec] = specs;

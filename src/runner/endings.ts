@@ -30,6 +30,8 @@ export interface Finished {
   spec: Spec;
   state: StateFile;
   notes: ModelRecord;
+  /** Whether it is the pooled model of a set, whose other models follow. */
+  isPooled: boolean;
 }
 
 /** Writes the end of the job. */
@@ -134,7 +136,7 @@ export class Endings {
   }
 
   async #succeed(
-    { outcome, spec, state, notes }: Finished,
+    { outcome, spec, state, notes, isPooled }: Finished,
     progress: ProgressReport | null,
     checkpoints: Checkpoints,
     interrupted: (waiting: boolean) => boolean,
@@ -168,8 +170,8 @@ export class Endings {
     const events: NewEvent[] = committed === null ? [] : [committedEvent(committed)];
     const stopped = type === "completed" ? "Trained" : "Stopped early";
     events.push({
-      type: "succeeded",
-      message: `${stopped} after ${step} steps.`,
+      type: isPooled ? "pooled" : "succeeded",
+      message: isPooled ? `The model of all rows has ${step} steps.` : `${stopped} after ${step} steps.`,
       step,
       data: { weights_sha256: weights },
     });

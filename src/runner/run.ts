@@ -218,7 +218,7 @@ export class Run implements Running {
     const committed = () => this.#options.committed(this);
     this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#course, this.trace, committed);
     const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, prepared));
-    return await this.#conclude(outcome, work.spec, prepared);
+    return await this.#conclude(outcome, prepared);
   }
 
   async #withThreads<T>({ resources }: ResolvedSpec, use: (count: number) => Promise<T>): Promise<T> {
@@ -296,7 +296,7 @@ export class Run implements Running {
     });
   }
 
-  async #conclude(outcome: Outcome, spec: ResolvedSpec, { encoding }: Prepared): Promise<RunEnd> {
+  async #conclude(outcome: Outcome, { work: { spec, isPooled }, encoding }: Prepared): Promise<RunEnd> {
     if (outcome.type === "stopped") return await this.#stopped();
     if (outcome.type === "diverged") {
       this.#progress!.diagnosed(outcome.finding);
@@ -305,7 +305,7 @@ export class Run implements Running {
     await this.#uninterrupted(this.#checkpoints!.idle());
     const state = await this.#uninterrupted(this.#final!);
     const notes = { ...notesOn(layersOf(this.#crew!.plan), encoding), evaluation: outcome.reports };
-    const finished = { outcome, spec, state, notes };
+    const finished = { outcome, spec, state, notes, isPooled };
     const interrupted = (waiting: boolean) => waiting && this.#wanted !== null;
     const done = await this.#uninterrupted(
       this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted, this.#course),

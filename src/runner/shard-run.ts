@@ -6,17 +6,21 @@ import { rm } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { collectBeyond } from "../engine/crew/garbage.ts";
 import { chosenKernels } from "../engine/kernels/native.ts";
-import { trainShard } from "../sets/train-shard.ts";
+import { trainShard, type Shard } from "../sets/train-shard.ts";
 import { shapeOf } from "../sets/numbering.ts";
+import { Damaged } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
 import type { ProgressReport } from "../store/record.ts";
 import type { ShardWork } from "../store/sets.ts";
 import type { Finish } from "./endings.ts";
+import { JobFailure } from "./failures.ts";
 import type { RunOptions } from "./options.ts";
 import { persist } from "./persist.ts";
 import type { Asking } from "./questions.ts";
 import type { RunEnd } from "./running.ts";
 import { WholeRun } from "./whole-run.ts";
+
+const LOST = ["The pooled model cannot be read: its bytes are missing or damaged.", "Post the job again."] as const;
 
 /**
  * A lane that has more than this after a shard collects garbage. By itself V8 would let the heap
@@ -44,7 +48,8 @@ export class ShardRun extends WholeRun {
     const wanted = { datasetIds: work.datasetIds, data: work.spec.data };
     const { table, path } = await this.unlessStopped(this.#main.ask("shard", { owner, wanted, id }));
     try {
-      const result = await this.#train(work, table, path);
+      const start = work.spec.init === "pooled" ? await persist(this.life, () => this.#pooled(work.setId)) : null;
+      const result = await this.#train(work, table, start, path);
       this.watch.enter("ending", () => this.activity());
       await this.unlessStopped(this.#main.ask("keep", { owner, id, path, sha256: result.sha256 }));
       await this.endings.trained(result);
@@ -56,15 +61,21 @@ export class ShardRun extends WholeRun {
     }
   }
 
-  async #train(
-    { spec, inherited, from, to }: ShardWork,
-    table: Parameters<typeof trainShard>[0]["table"],
-    path: string,
-  ) {
+  /** The weights with which all models begin. */
+  async #pooled(setId: string): Promise<Buffer> {
+    const model = await this.#options.store.jobs.model(this.lease.owner, setId, "final").catch((error: unknown) => {
+      if (error instanceof Damaged) return null;
+      throw error;
+    });
+    if (model === null) throw new JobFailure("checkpoint_unreadable", ...LOST);
+    return model.bytes;
+  }
+
+  async #train({ spec, inherited, from, to }: ShardWork, table: Shard["table"], start: Shard["start"], path: string) {
     this.watch.enter("training", () => this.#turns);
     this.trace.enter("training");
     const shape = shapeOf(spec, table.keys);
-    return await trainShard({ spec, table, shape, from, to, inherited, kernels: chosenKernels() }, path, {
+    return await trainShard({ spec, table, shape, from, to, inherited, start, kernels: chosenKernels() }, path, {
       turn: async () => {
         this.#turns++;
         await setImmediate();

@@ -32,6 +32,7 @@ export function modelSpec(spec: SetSpec, data: SetSpec["data"], { seed }: ModelP
     batch_size: batch === "full" ? batch : Math.min(batch, trainRows),
     seed: first + seed,
     seeds: 1,
+    pooled: false,
   };
   const perEpoch = stepsPerEpoch(training, trainRows);
   return withDerived({ ...spec, data, training }, { total: perEpoch * training.epochs, perEpoch });

@@ -52,6 +52,8 @@ export interface Shard {
   readonly to: number;
   /** Encoders that all models take over; null: each fits its own. */
   readonly inherited: Inherited | null;
+  /** The model file of the pooled model, with whose weights all begin; null: random ones. */
+  readonly start: Uint8Array | null;
   readonly kernels: KernelChoice;
 }
 
@@ -150,6 +152,7 @@ class ShardTraining {
     const works = models.flatMap(({ work }) => work ?? []);
     const pack = trainPack(works, {
       choice: this.#shard.kernels,
+      start: this.#shard.start,
       onlyModels: true,
       due: () => this.#due(),
       ended: (models) => this.#end(models),

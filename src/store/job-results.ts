@@ -26,7 +26,7 @@ const HEAD_BYTES = 2 * 1024 * 1024;
 const SLICES = 16;
 const OLDER_ROWS = 500;
 
-interface File {
+export interface File {
   readonly bytes: Buffer;
   readonly sha256: string;
 }

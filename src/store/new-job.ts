@@ -108,6 +108,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     memory_bytes: job.memoryBytes,
     work_ms: Math.ceil(job.workMs),
     ...setFields(job.set),
+    ...pooledFields(job.set),
     ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
     ...(job.inherited === null ? {} : { encoders: JSON.stringify(job.inherited) }),
     event_limits: JSON.stringify(room.eventLimits),
@@ -138,6 +139,19 @@ function setFields(set: NewSet | null): Record<string, number> {
     models_failed: 0,
     models_skipped: 0,
     set_bytes: 0,
+  };
+}
+
+/** As long as the pooled model is trained. */
+function pooledFields(set: NewSet | null): Record<string, string | number> {
+  if (!set?.pooled) return {};
+  const { spec, totalSteps, stateBytes, workMs } = set.pooled;
+  return {
+    pooling: set.models,
+    pooled_spec: JSON.stringify(spec),
+    total_steps: totalSteps,
+    state_bytes: stateBytes,
+    work_ms: Math.ceil(workMs),
   };
 }
 

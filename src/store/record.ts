@@ -61,6 +61,11 @@
  *   (sets/distribution.ts); absent after its end
  * - `set_bytes`: what its files take of what its owner's datasets may have
  * - `set_error`: why it will fail, once its runs have stopped
+ * - `pooling`, `pooled_spec`: how many models there are, and the spec of the pooled model; present
+ *   only while that is trained. Until then `total_steps`, `state_bytes`, `work_ms`, the progress
+ *   and the checkpoints are those of the pooled model
+ * - `pooled_result`, `pooled_by`: the result of the pooled model, and the token of the run that
+ *   trained it. `model` describes the pooled model
  *
  * A shard has `set`, the id of its set, and of the other fields only those that its run needs.
  *
@@ -137,6 +142,7 @@ const outcomeFields = ["models_succeeded", "models_failed", "models_skipped"] as
 export const summaryFields = [
   ...outcomeFields,
   "metrics_so_far",
+  "pooling",
   "name",
   "status",
   "spec_sha256",
@@ -191,7 +197,7 @@ function toModels(fields: SummaryFields): JobSummary["models"] {
   const [succeeded, failed, skipped] = outcomeFields.map((name) => Number(fields[name]));
   const rate = json<ProgressReport>(fields.progress)?.models_per_second ?? null;
   return {
-    total: Number(fields.total_steps),
+    total: Number(fields.pooling ?? fields.total_steps),
     ended: succeeded + failed + skipped,
     succeeded,
     failed,

@@ -115,7 +115,12 @@ export interface Needs {
 
 /** @param originBytes size of the checkpoint or the weights that the job begins with, or 0 */
 export function roomOf(job: Needs, originBytes: number): Room {
-  return job.set ? roomOfSet(job) : roomOfModel(job, originBytes);
+  if (!job.set) return roomOfModel(job, originBytes);
+  const { pooled } = job.set;
+  const set = roomOfSet(job);
+  if (pooled === null) return set;
+  const model = roomOfModel({ ...job, ...pooled, set: null }, 0);
+  return { ...model, bytes: set.bytes + model.bytes + textRoom(text(pooled.spec), FIELD_BYTES) };
 }
 
 /** A set of models has its results in files, and here as much as its open shards take. */

@@ -2,9 +2,11 @@
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { JobResult, SetCounts } from "../contract/wire/job.ts";
+import type { ModelDescription } from "../contract/wire/model.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
-import { idsIn, named, type Moments, type NewEvent } from "./record.ts";
+import { describe } from "./models.ts";
+import { idsIn, named, summaryFields, type Moments, type NewEvent } from "./record.ts";
 import { storedSpec } from "./stored-spec.ts";
 import type { Hold } from "./taken.ts";
 
@@ -146,9 +148,17 @@ export class Sets {
     return status === "running" || status === "cancelling" || status === "pausing";
   }
 
+  /** How to use the pooled model of a set; null: it is not trained, or there is none. */
+  async pooled(owner: string, id: string): Promise<ModelDescription | null> {
+    const fields = [...summaryFields, "model", "pooled_result"] as const;
+    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
+    const { pooled_result: result, ...record } = named(fields, values);
+    return result === null ? null : describe(id, { ...record, result });
+  }
+
   /** Null if there is no such set. */
   async find(owner: string, id: string): Promise<EndedSet | null> {
-    const fields = ["spec", "spec_version", "dataset", "total_steps", "shard_models", "next_shard"] as const;
+    const fields = ["spec", "spec_version", "dataset", "pooling", "total_steps", "shard_models", "next_shard"] as const;
     const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
     const record = named(fields, values);
     if (record.spec === null || record.shard_models === null) return null;
@@ -157,7 +167,7 @@ export class Sets {
       id,
       spec: await storedSpec(record.spec, record.spec_version),
       datasetIds: idsIn(record.dataset),
-      models: Number(record.total_steps),
+      models: Number(record.pooling ?? record.total_steps),
       shardModels: Number(record.shard_models),
       openedShards: Number(record.next_shard),
     };

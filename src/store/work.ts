@@ -27,6 +27,7 @@ export const workFields = [
   "origin",
   "encoders",
   "changes",
+  "pooled_spec",
 ] as const;
 
 /** The values of these fields. */
@@ -51,6 +52,8 @@ export interface Work {
   origin: Origin | null;
   /** The encoders of another job that this job takes over; null: it fits its own. */
   inherited: Inherited | null;
+  /** Whether it is the pooled model of a set that is to be trained. */
+  isPooled: boolean;
   /** All rewinds so far; null: only those that the state itself records. */
   changes: RecordedChange[] | null;
 }
@@ -66,7 +69,8 @@ export async function workOf(values: WorkValues, manifest: Record<string, string
   const step = record.checkpoint_step;
   return {
     status: record.status as JobStatus,
-    spec: await storedSpec(record.spec!, record.spec_version),
+    // Only as long as the pooled model is trained does a run get a set itself.
+    spec: await storedSpec(record.pooled_spec ?? record.spec!, record.spec_version),
     datasetIds: idsIn(record.dataset),
     totalSteps: Number(record.total_steps),
     stateBytes: Number(record.state_bytes),
@@ -74,6 +78,7 @@ export async function workOf(values: WorkValues, manifest: Record<string, string
     checkpoint: manifest && (manifest.blob ? toCheckpoint(step!, manifest) : lostCheckpoint(step!)),
     origin: JSON.parse(record.origin ?? "null") as Origin | null,
     inherited: JSON.parse(record.encoders ?? "null") as Inherited | null,
+    isPooled: record.pooled_spec !== null,
     changes: JSON.parse(record.changes ?? "null") as RecordedChange[] | null,
   };
 }

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { givenInit } from "../../src/contract/schema/init.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import { readSafetensors, writeSafetensors, type Tensor as StateTensor } from "../../src/engine/state/safetensors.ts";
 import { floats, longs, safetensors, type Tensor } from "../data/tensors/files.ts";
@@ -304,7 +305,7 @@ test("a job begins with another's weights at any checkpoint, and needs nothing o
   expect(uploaded.spec_sha256).not.toBe((await service.create(spec())).spec_sha256);
   const other = { weights: weights.id, sha256: "0".repeat(64) };
   expect(faults(await post(spec({ init: other })))).toEqual([
-    `/init/sha256 must be null or ${job.spec.init!.sha256}, the hash of what is taken`,
+    `/init/sha256 must be null or ${givenInit(job.spec)!.sha256}, the hash of what is taken`,
   ]);
   expect((await service.create(uploaded.spec)).spec_sha256).toBe(uploaded.spec_sha256);
 

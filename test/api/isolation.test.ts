@@ -34,6 +34,8 @@ let ended: string;
 let waiting: string;
 /** A set of models that has ended. */
 let set: string;
+/** A set whose pooled model is trained. */
+let pooled: string;
 /** With the model of the one that ended. */
 let predicted: string;
 const ann = { authorization: "Bearer a" };
@@ -49,6 +51,7 @@ beforeAll(async () => {
   await succeed(lease);
   predicted = await predict();
   set = await endedSet();
+  pooled = await pooledSet();
   const space = { "/optimizer/lr": { uniform: [0.1, 0.2] } };
   const asked = { spec: specFor(dataset), space, trials: 1 };
   study = (await service.call("POST", "/v1/studies", { body: asked, headers: ann })).body.id;
@@ -108,6 +111,14 @@ async function endedSet(): Promise<string> {
   return id;
 }
 
+async function pooledSet(): Promise<string> {
+  const training = { epochs: 1, batch_size: 4, pooled: true };
+  const data = { dataset, target: "label", partition_by: "colour", encoders: "shared" };
+  const { id } = await service.create(specFor(dataset, { data, training }), ann);
+  await succeed(await acquire(service.store, id, { owner: "ann", leaseMs: 60_000 }));
+  return id;
+}
+
 /** A prediction over the dataset that has ended, and its result. */
 async function predict(): Promise<string> {
   const id = `pred_${await service.store.newUlid()}`;
@@ -135,7 +146,8 @@ async function predict(): Promise<string> {
  */
 function url(path: string, method: Method): string {
   const single = method === "GET" || path.includes("{prediction}") ? ended : waiting;
-  const job = path.includes("/models") ? set : single;
+  const ofSet = path.includes("/pooled") ? pooled : set;
+  const job = path.includes("/models") ? ofSet : single;
   const id = { datasets: dataset, weights, studies: study }[path.split("/")[2]] ?? job;
   return path.replace("{id}", id).replace("{step}", "1").replace("{number}", "0").replace("{prediction}", predicted);
 }

@@ -56,6 +56,8 @@ export class Requests {
   readonly #predictions: (readonly [string, string])[] = [];
   /** Jobs that are sets of models. */
   readonly #sets: string[] = [];
+  /** Those with a pooled model. */
+  readonly #pooledSets: string[] = [];
   readonly #next: Asked[] = [];
   #etag = '""';
 
@@ -85,7 +87,8 @@ export class Requests {
   learn({ operation, method, url }: Asked, { status, headers, body }: Answer, maxSteps: number): void {
     if (operation === null || status >= 300) return;
     this.#etag = headers.etag ?? this.#etag;
-    const { id, job_id, data, progress, results, models } = body as {
+    const { id, job_id, data, progress, results, models, spec } = body as {
+      spec?: { training?: { pooled?: boolean } };
       models?: object | null;
       id?: string;
       job_id?: string;
@@ -96,6 +99,7 @@ export class Requests {
     };
     for (const found of [id, ...(Array.isArray(data) ? data : []).map((item) => item.id)]) this.#remember(found);
     if (status === 201 && models) this.#sets.push(id!);
+    if (status === 201 && models && spec?.training?.pooled) this.#pooledSets.push(id!);
     if (status === 201 && job_id !== undefined) this.#predictions.push([job_id, id!]);
     // The jobs of a batch, each as if it had been posted alone.
     for (const { status: each, job } of results ?? [])
@@ -157,6 +161,8 @@ export class Requests {
     const random = this.#random;
     if (name === "type") return random.pick(["adam", "sgd", "linear", "relu", "mse", "constant", "plateau", "step"]);
     if (name === "number") return String(random.below(3));
+    if (path.includes("/models/pooled") && this.#pooledSets.length > 0 && random.chance(0.9))
+      return random.pick(this.#pooledSets.slice(-REMEMBERED));
     if (path.includes("/models") && this.#sets.length > 0 && random.chance(0.9))
       return random.pick(this.#sets.slice(-REMEMBERED));
     if (name !== "id") return String(random.chance(0.7) ? random.pick([5, 10, 12, 15, 20]) : fitting(schema, random));
@@ -231,8 +237,17 @@ export class Requests {
       ...(random.chance(0.1) ? this.#ofTexts(known ?? freshId(random, "ds_")) : {}),
       checkpoint: { every_steps: 5, keep_best: random.chance(0.5) },
       training,
+      ...(random.chance(0.1) ? this.#pooled(epochs) : {}),
       ...this.#sections(),
     };
+  }
+
+  /** Parts of a set with a pooled model. */
+  #pooled(epochs: number): Record<string, unknown> {
+    const rows = Array.from({ length: 24 }, (_, i) => [i % 7, ["a", "b"][i % 2], i % 3]);
+    const data = { inline: { columns: ["x", "label", "k"], rows }, target: "label", partition_by: "k" };
+    const training = { epochs, batch_size: 4, pooled: true };
+    return { data: { ...data, encoders: "shared" }, training, init: this.#random.pick(["pooled", null]) };
   }
 
   /** Data of texts in a column, and a model of tokens. */

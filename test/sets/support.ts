@@ -62,6 +62,10 @@ export async function directory(): Promise<string> {
   return path;
 }
 
+/** What models take over. */
+export type Taken = Pick<Shard, "inherited" | "start">;
+export const NOTHING: Taken = { inherited: null, start: null };
+
 /** Trains a set, cut before each of these numbers. Returns the paths of the files. */
 export async function trainSet(
   path: string,
@@ -69,6 +73,7 @@ export async function trainSet(
   cuts: readonly number[] = [],
   kernels: KernelChoice = "wasm",
   hooks: ShardHooks = { async turn() {}, ended() {} },
+  taken: Taken = NOTHING,
 ): Promise<{ paths: string[]; table: PartitionedTable }> {
   const table = await partitionTable(path, spec.data);
   const { validation } = spec.data;
@@ -78,7 +83,7 @@ export async function trainSet(
   const to = await directory();
   const paths: string[] = [];
   for (const [i, end] of ends.entries()) {
-    const shard: Shard = { spec, table, shape, from: ends[i - 1] ?? 0, to: end, inherited: null, kernels };
+    const shard: Shard = { spec, table, shape, from: ends[i - 1] ?? 0, to: end, ...taken, kernels };
     const file = join(to, `${i}`);
     await trainShard(shard, file, hooks);
     paths.push(file);
@@ -97,13 +102,13 @@ export async function modelsIn(paths: readonly string[]): Promise<ShardModel[]> 
 }
 
 /** What a plain job gives on rows that were encoded for it alone, as a crew trains it. */
-export async function plain(path: string, asked: Spec) {
+export async function plain(path: string, asked: Spec, { inherited, start }: Taken = NOTHING) {
   const { loss, model } = asked;
   const [targets, takes] = [targetsOf(loss), takenBy(model.layers)];
-  const measured = await measure(path, asked.data, targets, takes);
+  const measured = await measure(path, asked.data, targets, takes, undefined, inherited);
   if ("faults" in measured) return refused(measured.faults);
   const { train: rows, validated } = measured.sizes;
-  const { data, encoding } = await encode(path, asked.data, targets, takes);
+  const { data, encoding } = await encode(path, asked.data, targets, takes, inherited);
   const { batch_size: batch } = asked.training;
   const training = { ...asked.training, batch_size: batch === "full" ? batch : Math.min(batch, rows) };
   const perEpoch = stepsPerEpoch(training, rows);
@@ -114,7 +119,7 @@ export async function plain(path: string, asked: Spec) {
   const classes = data.target.classes?.length ?? null;
   const faults = [...averagingFaults(training, total), ...undefinedFaults(spec, classes, facts)];
   if (faults.length > 0) return refused(faults);
-  const { outcome, weights, state } = await train(job, { kernels: "wasm" });
+  const { outcome, weights, state } = await train(job, { kernels: "wasm", weights: start });
   if (outcome.type === "stopped") throw new Error("nobody stopped it");
   if (outcome.type === "diverged")
     return { status: "failed" as const, error: { code: "diverged", ...divergenceOf(outcome), step: outcome.step } };
@@ -123,7 +128,8 @@ export async function plain(path: string, asked: Spec) {
   const bestWeights = kept ? modelFile(state!.bytes, "best").sha256 : null;
   const metrics = throughJson(outcome.metrics);
   const ended = { steps, epochs, best, stop_reason, metrics, encoding: throughJson(encoding) };
-  return { status: "succeeded" as const, error: null, weights, bestWeights, ...ended };
+  const file = () => modelFile(state!.bytes, "final").bytes;
+  return { status: "succeeded" as const, error: null, weights, bestWeights, file, ...ended };
 }
 
 function refused(faults: readonly Fault[]) {

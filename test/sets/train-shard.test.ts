@@ -1,11 +1,14 @@
 // Every model of a set is the plain job with its key, fold and seed.
 import { expect, test } from "vitest";
+import { fitShared } from "../../src/data/encode/shared.ts";
+import { targetsOf } from "../../src/engine/losses/targets.ts";
+import { takenBy } from "../../src/engine/plan/taken.ts";
 import type { Spec } from "../../src/contract/schema/spec.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { hashed } from "../../src/engine/state/state.ts";
 import type { ShardModel } from "../../src/sets/shard-file.ts";
 import { floats, longs, npy, zip } from "../data/tensors/files.ts";
-import { choices, modelsIn, noise, plain, specOf, tableOf, trainSet, type Changes } from "./support.ts";
+import { choices, modelsIn, noise, plain, specOf, tableOf, trainSet, type Changes, type Taken } from "./support.ts";
 
 /** Rows of five stores of unequal size, with columns of all kinds, in a mixed order. */
 function stores(sizes: readonly number[] = [40, 24, 40, 31, 3]): string {
@@ -40,7 +43,7 @@ function stores(sizes: readonly number[] = [40, 24, 40, 31, 3]): string {
 }
 
 /** Compares every model with its plain job. */
-async function expectPlain(path: string, spec: Spec, models: readonly ShardModel[]): Promise<void> {
+async function expectPlain(path: string, spec: Spec, models: readonly ShardModel[], taken?: Taken): Promise<void> {
   for (const { entry, notes, file } of models) {
     const { validation } = spec.data;
     const isOpen = validation !== null && "folds" in validation && validation.fold === undefined;
@@ -56,12 +59,12 @@ async function expectPlain(path: string, spec: Spec, models: readonly ShardModel
       expect(error.message).toBe(`The key has ${entry.rows} rows, and /data/min_rows is ${spec.data.min_rows}.`);
       continue;
     }
-    const expected = await plain(path, { ...spec, data, training });
+    const expected = await plain(path, { ...spec, data, training }, taken);
     if (expected.status !== "succeeded") {
       expect({ status, error }).toEqual(expected);
       continue;
     }
-    const { weights, bestWeights, encoding, ...rest } = expected;
+    const { weights, bestWeights, encoding, file: _, ...rest } = expected;
     expect({ status, error, steps, epochs, best, stop_reason, metrics }).toEqual(rest);
     expect(weights_sha256).toBe(weights);
     expect(hashed(file("final")!.bytes)).toEqual(file("final"));
@@ -184,6 +187,48 @@ test.each(own)("models are their plain jobs under $type", async ({ type, fullBat
   expect(models.map(({ entry }) => entry.status)).toEqual(models.map(() => "succeeded"));
   await expectPlain(path, spec, models);
 });
+
+const layers = [linear(4), { type: "tanh" }, linear(null)];
+const normed = { type: "adam", fullBatch: false, layers: [linear(4), { type: "batch_norm1d" }, linear(null)] };
+const begun = own.map(({ type, fullBatch }) => {
+  // Muon is for matrices alone.
+  return { type, fullBatch, layers: type === "muon" ? [{ ...linear(null), bias: false }] : layers };
+});
+
+test.each([...begun, normed])(
+  "models that begin with the pooled one are their plain jobs under $type",
+  async ({ type, fullBatch, layers }) => {
+    const path = await tableOf(stores([12, 12, 9, 12]));
+    const spec = specOf({
+      data: { ...y, encoders: "shared" },
+      optimizer: { type },
+      // Enough that are alike for packs.
+      training: { batch_size: fullBatch ? "full" : 5, epochs: 2, seeds: 5 },
+      model: { layers },
+    });
+    const { data, loss, model } = spec;
+    const inherited = await fitShared({
+      table: path,
+      data,
+      targets: targetsOf(loss),
+      takes: takenBy(model.layers),
+    });
+    if ("faults" in inherited) throw new Error(inherited.faults[0].message);
+    const [whole, training] = [
+      { ...data, partition_by: null },
+      { ...spec.training, seeds: 1 },
+    ];
+    const pooled = await plain(path, { ...spec, data: whole, training }, { inherited, start: null });
+    if (pooled.status !== "succeeded") throw new Error(pooled.error.message);
+    const taken = { inherited, start: pooled.file() };
+    for (const choice of choices) {
+      const { paths } = await trainSet(path, spec, [], choice, undefined, taken);
+      const models = await modelsIn(paths);
+      expect(models.map(({ entry }) => entry.status)).toEqual(models.map(() => "succeeded"));
+      if (choice === choices.at(-1)) await expectPlain(path, spec, models, taken);
+    }
+  },
+);
 
 test("models of arrays are their plain jobs", async () => {
   const next = noise(8);

@@ -37,7 +37,7 @@ class Walk {
 
   async post(): Promise<void> {
     const shards = 1 + this.#below(this.#next() < 0.2 ? 2 * OPEN_SHARDS : 6);
-    const set = { models: 10 * shards, shardModels: 10, workMs: 400, memoryBytes: 2 ** 20 };
+    const set = { models: 10 * shards, shardModels: 10, pooled: null, workMs: 400, memoryBytes: 2 ** 20 };
     const { spec } = newJob();
     const job = newJob({
       totalSteps: set.models,

@@ -20,7 +20,7 @@ const limit = (running: number) => store.limitOwners({ ...unlimited, running });
 /** A set of shards of 10 models. */
 async function postSet(shards: number, options: Parameters<typeof newJob>[0] = {}): Promise<string> {
   const models = 10 * shards;
-  const set = { models, shardModels: 10, workMs: 400, memoryBytes: 2 ** 20 };
+  const set = { models, shardModels: 10, pooled: null, workMs: 400, memoryBytes: 2 ** 20 };
   const job = newJob({ totalSteps: models, set, ...options });
   const created = await store.jobs.create(job);
   expect(created.outcome).toBe("created");
@@ -67,7 +67,10 @@ async function conclude(id: string): Promise<boolean> {
 }
 
 test("each shard is one range of models, and the set ends with what was made of all", async () => {
-  const id = await postSet(2, { totalSteps: 15, set: { models: 15, shardModels: 10, workMs: 400, memoryBytes: 1 } });
+  const id = await postSet(2, {
+    totalSteps: 15,
+    set: { models: 15, shardModels: 10, pooled: null, workMs: 400, memoryBytes: 1 },
+  });
   expect(await job(id)).toMatchObject({
     status: "queued",
     models: { total: 15, ended: 0, succeeded: 0, failed: 0, skipped: 0 },

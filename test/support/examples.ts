@@ -30,7 +30,7 @@ const choice: KernelChoice = nativeSets().length > 0 ? "native" : "wasm";
 export function trainAll(jobs: readonly TrainingJob[]): Trained[] {
   const training = trainPack(
     jobs.map((job) => packJob(job)),
-    { choice, onlyModels: false, due: () => false },
+    { choice, start: null, onlyModels: false, due: () => false },
   );
   for (;;) {
     const { done, value } = training.next();

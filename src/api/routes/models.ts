@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { JobId } from "../../contract/wire/common.ts";
 import { SetModelDetails, SetModelList } from "../../contract/wire/model-set.ts";
+import { ModelDescription } from "../../contract/wire/model.ts";
 import { Which } from "../../contract/wire/prediction.ts";
 import { sendJsonTagged, sendTagged } from "../etag.ts";
 import { notFound } from "../plugins/problems.ts";
@@ -8,7 +9,7 @@ import { MODEL_STATUSES } from "../../sets/shard-file.ts";
 import { numberCursor, pageQuery, queryInteger } from "../requests.ts";
 import { bytes, json, notModified, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
-import { listModels, toDetails, useModel } from "../set-models.ts";
+import { listModels, toDetails, useModel, usePooled } from "../set-models.ts";
 
 const params = z.object({ id: JobId, number: queryInteger(z.int().min(0)) });
 
@@ -44,6 +45,54 @@ export const models: Routes = async (app, services) => {
     async ({ owner, params: { id }, query: { status = null, after, limit, sort } }, reply) => {
       const cursor = after === undefined ? null : Number(after);
       return listModels(services, { ...reply.caller(), owner }, id, { sort, limit, after: cursor, status });
+    },
+  );
+
+  app.get(
+    "/v1/jobs/:id/models/pooled",
+    {
+      schema: {
+        tags: ["sets"],
+        operationId: "getPooledModel",
+        summary: "Read how to use the pooled model of a set",
+        description:
+          "The model of the rows of all keys, if the spec has `training.pooled`. As soon as it is trained, also while the others are.",
+        params: z.object({ id: JobId }),
+        response: {
+          200: json(ModelDescription, "The model."),
+          304: notModified,
+          ...problems("not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { description } = await usePooled(services, request.owner, request.params.id);
+      return sendJsonTagged(request, reply, description);
+    },
+  );
+
+  app.get(
+    "/v1/jobs/:id/models/pooled/model",
+    {
+      schema: {
+        tags: ["sets"],
+        operationId: "getPooledModelWeights",
+        summary: "Read the weights of the pooled model of a set",
+        description: "The safetensors file that the plain job without `partition_by` would have.",
+        params: z.object({ id: JobId }),
+        querystring: z.strictObject({ which: Which }),
+        response: {
+          200: bytes("application/octet-stream", "A safetensors file."),
+          304: notModified,
+          ...problems("not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, params, query } = request;
+      const { file } = await usePooled(services, owner, params.id);
+      const { bytes: content, sha256 } = await file(query.which);
+      return sendTagged(request, reply.type("application/octet-stream"), sha256, content);
     },
   );
 

@@ -31,6 +31,7 @@ import { tableOf } from "../../data/encode/viewed-file.ts";
 import type { DataWarning } from "../../data/encode/warn.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import { takenBy } from "../../engine/plan/taken.ts";
+import { givenInit } from "../schema/init.ts";
 import type { Spec } from "../schema/spec.ts";
 import { canonicalJson } from "./canonical.ts";
 import type { Fault } from "./faults.ts";
@@ -92,7 +93,7 @@ interface Context {
  * @returns null if the spec takes over nothing, or if there are faults
  */
 export async function inheritanceOf(
-  { data, loss, model, init }: Parts,
+  { data, loss, model, ...parts }: Parts,
   body: unknown,
   parent: string | null,
   content: DatasetSummary,
@@ -101,9 +102,10 @@ export async function inheritanceOf(
 ): Promise<Inheritance | null> {
   const pointer = "/data/encoders";
   if (!data || !loss) return null;
+  const init = givenInit(parts);
   const from = parent ?? (init && "job" in init ? init.job : null);
   const asked = data.encoders ?? (from === null ? "refit" : "inherit");
-  // Shared ones are fitted once the rest of the data is known to be right (tables.ts).
+  // Shared ones are fitted once the rest of the data is known to be right (`sharedBy`).
   if (asked === "shared") return null;
   if (asked === "refit" || asked === "own") {
     const message = "must be null: the encoders are fitted to these data";

@@ -14,10 +14,13 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import type { TargetKind } from "../../engine/training.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { faulty } from "../errors.ts";
+import { givenInit } from "../schema/init.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
 import { mebibytes, type Fault } from "./faults.ts";
+import { bounded, type Warning } from "./warnings.ts";
 import { hashSpec } from "./identity.ts";
 import { firstFold, foldsOf, modelsOf, type SetShape } from "./set-shape.ts";
+import type { Sizes } from "./sizes.ts";
 import type { Input } from "./tables.ts";
 
 /** How many models a set may have, and how many keys. */
@@ -37,10 +40,17 @@ export interface NewSet {
   readonly models: number;
   /** How many models are trained together. */
   readonly shardModels: number;
+  /** The model of the rows of all keys, which is trained first; null: there is none. */
+  readonly pooled: Pooled | null;
   /** What a shard takes. */
   readonly workMs: number;
   readonly memoryBytes: number;
 }
+
+/** The plain job without `partition_by`, as far as it is needed to train it. */
+export type Pooled = Pick<Planned, "spec" | "totalSteps" | "stateBytes" | "workMs" | "memoryBytes"> & {
+  readonly sizes: Sizes;
+};
 
 /** What becomes of a spec, as far as it is another thing for a set than for its largest model. */
 interface Planned {
@@ -51,7 +61,8 @@ interface Planned {
   readonly stateBytes: number;
   readonly workMs: number;
   readonly totalSteps: number;
-  readonly sizes: { readonly model: number; readonly notes: number };
+  readonly sizes: Sizes;
+  readonly warnings: readonly Warning[];
   readonly set: NewSet | null;
 }
 
@@ -70,17 +81,20 @@ function isPartitioned(data: Pick<DataSpec, "partition_by">): boolean {
 /** Faults of settings that sets cannot have. */
 export function setFaults(parts: Partial<Spec>): Fault[] {
   if (parts.data?.encoders === "shared" && !isPartitioned(parts.data)) return [NOT_SHARED];
-  if (!isSet(parts)) return [];
-  const { data, init, observe, detectors, training, schedule } = parts;
+  if (parts.init === "pooled" && parts.training?.pooled === false)
+    return [{ pointer: "/init", message: 'is "pooled" for a set with "pooled": true in /training alone' }];
+  if (!isSet(parts)) return parts.training?.pooled ? [NOT_POOLED] : [];
+  const { data, observe, detectors, training, schedule } = parts;
   const faults: Fault[] = [];
   const refuse = (pointer: string, message: string) => faults.push({ pointer, message });
-  if (init) refuse("/init", "is for a job with one model; a set begins each of its models anew");
+  if (givenInit(parts)) refuse("/init", 'is for a job with one model; a set may take "pooled"');
   if (observe) refuse("/observe", "is for a job with one model: observe one of the set, as a job with data.where");
   if (detectors?.diverging.policy === "rewind")
     refuse("/detectors/diverging/policy", 'may not be "rewind" for a set of models, whose checkpoints are not kept');
   if (schedule && scheduleType(schedule).tests)
     refuse("/schedule/type", `may not be ${schedule.type}: test the rates of one model, as a job with data.where`);
   if (data !== undefined) faults.push(...dataFaults(data));
+  if (training?.pooled && data !== undefined) faults.push(...pooledFaults(data));
   if (training !== undefined && training.seed > Number.MAX_SAFE_INTEGER - (training.seeds - 1))
     refuse("/training/seeds", `makes seeds above ${Number.MAX_SAFE_INTEGER}: begin with a smaller /training/seed`);
   return faults;
@@ -114,6 +128,27 @@ function dataFaults(data: Spec["data"]): Fault[] {
   return faults;
 }
 
+const NOT_POOLED: Fault = {
+  pointer: "/training/pooled",
+  message: "is for a set with data.partition_by: without it all rows are those of one model",
+};
+
+/** Faults of a set with a pooled model. */
+function pooledFaults(data: Spec["data"]): Fault[] {
+  if (!isPartitioned(data)) return [NOT_POOLED];
+  const faults: Fault[] = [];
+  if (foldsOf(data) > 1) {
+    const message = "would train on the rows that validate in each fold: leave folds out, or name one";
+    faults.push({ pointer: "/training/pooled", message });
+  }
+  if (data.encoders !== "shared" && (data.encoders === null || typeof data.encoders !== "object")) {
+    const message =
+      'must be "shared" under /training/pooled, or those of a job: the weights of one model fit another only if both have the same inputs';
+    faults.push({ pointer: "/data/encoders", message });
+  }
+  return faults;
+}
+
 export interface ModelSet {
   readonly shape: SetShape;
   largest<S extends Partial<Spec>>(parts: S): S;
@@ -139,7 +174,13 @@ function columnFaults(content: Input["content"], data: Spec["data"], targets: Ta
 }
 
 /** What the set is whose largest model was planned. */
-export function wholeSet<P extends Planned>(largest: P, given: Spec, shape: SetShape, maxMemoryBytes: number): P {
+export function wholeSet<P extends Planned>(
+  largest: P,
+  pooled: Planned | null,
+  given: Spec,
+  shape: SetShape,
+  maxMemoryBytes: number,
+): P {
   const spec = openSpec(largest.spec, given);
   const models = modelsOf(shape);
   const memoryBytes = LANES * largest.memoryBytes;
@@ -147,18 +188,29 @@ export function wholeSet<P extends Planned>(largest: P, given: Spec, shape: SetS
     const message = `makes up to ${LANES} models that are trained together take ${mebibytes(memoryBytes)} of memory; they may take ${mebibytes(maxMemoryBytes)} (RAPPEL_MAX_JOB_BYTES)`;
     throw faulty("invalid_spec", [{ pointer: "/model", message }]);
   }
+  const warnings = bounded([...largest.warnings, ...pooledWarnings(given)]);
   const inShard = shardModels(largest.workMs, largest.sizes.model + largest.sizes.notes);
   return {
     ...largest,
     spec,
     specSha256: hashSpec(spec),
-    memoryBytes,
-    memory: ofLanes(largest.memory),
+    memoryBytes: Math.max(memoryBytes, pooled?.memoryBytes ?? 0),
+    memory: pooled !== null && pooled.memoryBytes > memoryBytes ? pooled.memory : ofLanes(largest.memory),
     stateBytes: 0,
-    workMs: models * largest.workMs,
+    workMs: models * largest.workMs + (pooled?.workMs ?? 0),
     totalSteps: models,
-    set: { models, shardModels: inShard, workMs: inShard * largest.workMs, memoryBytes },
+    warnings,
+    set: { models, shardModels: inShard, pooled, workMs: inShard * largest.workMs, memoryBytes },
   };
+}
+
+/** Only a column holds back the same rows in the table as in those of each key. */
+function pooledWarnings({ init, data }: Spec): Warning[] {
+  const isOwn = (rule: Spec["data"]["test" | "validation"]) => rule !== null && !("column" in rule);
+  if (init !== "pooled" || !(isOwn(data.validation) || isOwn(data.test))) return [];
+  const message =
+    'begins with a model that knows rows which are held back here, because rules count the rows of a key: {"column"} holds back the same rows in both';
+  return [{ pointer: "/init", code: "pooled_rows", message }];
 }
 
 function shapeOf(parts: Parts, { keys }: KeySizes, faults: Fault[]): SetShape | null {
@@ -184,6 +236,16 @@ function largestModel<S extends Parts>({ data, training, ...rest }: S, { largest
     ...rest,
     ...(data && { data: { ...firstFold(data), ...key } }),
     ...(training && { training: { ...training, seeds: 1 } }),
+  } as S;
+}
+
+/** The plain job of all rows of a set. */
+export function pooledModel<S extends Parts & Pick<Partial<Spec>, "init">>({ data, training, ...rest }: S): S {
+  return {
+    ...rest,
+    ...(data && { data: { ...data, partition_by: null } }),
+    ...(training && { training: { ...training, seeds: 1, pooled: false } }),
+    init: null,
   } as S;
 }
 

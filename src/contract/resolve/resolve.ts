@@ -31,9 +31,19 @@ import { inheritanceOf, sharedBy, type EncodersTold, type EncoderSource, type In
 import { startOf, type InitContext, type Start, type StartTold } from "./init.ts";
 import { defaultLogEverySteps, withDerived } from "./derived.ts";
 import { check, mebibytes, type Fault } from "./faults.ts";
+import { givenInit } from "../schema/init.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
-import { fittingBatch, isSet, setFaults, setOf, wholeSet, type ModelSet, type NewSet } from "./model-set.ts";
+import {
+  fittingBatch,
+  isSet,
+  pooledModel,
+  setFaults,
+  setOf,
+  wholeSet,
+  type ModelSet,
+  type NewSet,
+} from "./model-set.ts";
 import { undefinedFaults } from "./rows-faults.ts";
 import { UNBOUNDED } from "./present.ts";
 import {
@@ -132,7 +142,8 @@ export async function resolveSpec(
     // A set is measured by its largest model.
     const [one, oneParts] = set === null ? [value, parts] : [value && set.largest(value), set.largest(parts)];
     const planned = await planJob(one, oneParts, input, { inheritance, forkOf, set }, context, faults);
-    const job = set === null ? planned : wholeSet(planned, value!, set.shape, context.maxMemoryBytes);
+    const pooled = value?.training.pooled && set ? await planPooled(value, input, taken!, set, context) : null;
+    const job = set === null ? planned : wholeSet(planned, pooled, value!, set.shape, context.maxMemoryBytes);
     return { ...job, table: input?.table ?? null };
   } catch (error) {
     await input?.table?.discard();
@@ -157,6 +168,19 @@ async function inheritanceFor(
   return shared;
 }
 
+/** The plain job of all rows of a set. @param taken what the models of the set take over */
+async function planPooled(
+  value: Spec,
+  input: Input | null,
+  taken: Inheritance,
+  set: ModelSet,
+  context: ResolveContext,
+): Promise<Omit<Resolved, "table">> {
+  const spec = pooledModel(value);
+  const inheritance = pooledModel(taken);
+  return await planJob(spec, spec, input, { inheritance, forkOf: null, set }, context, []);
+}
+
 const MANY_LAYERS = 200;
 
 async function planJob(
@@ -179,12 +203,12 @@ async function planJob(
     faults.push(...undefinedFaults(parts, table.classes?.length ?? null, facts), ...observeFaults(parts, table, plan));
   }
   // A fork begins with its checkpoint, whatever its parent began with.
-  const init = forkOf === null ? parts.init : null;
+  const init = forkOf === null ? givenInit(parts) : null;
   const start = plan && init ? await startOf(init, stateEntries(plan), context, faults) : null;
   if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
 
   const filled = fillIn(value, table, plan);
-  const spec = start ? { ...filled, init: { ...filled.init!, sha256: start.sha256 } } : filled;
+  const spec = start ? { ...filled, init: { ...init!, sha256: start.sha256 } } : filled;
   return {
     spec,
     specSha256: hashSpec(spec),

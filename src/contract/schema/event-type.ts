@@ -9,6 +9,7 @@ export const EventType = z.enum([
   "checkpoint_skipped",
   "checkpoint_damaged",
   "evaluated",
+  "pooled",
   "metric_undefined",
   "pausing",
   "paused",

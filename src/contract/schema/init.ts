@@ -27,6 +27,7 @@ const shared = {
 export const Init = z
   .union(
     [
+      z.literal("pooled"),
       z.strictObject({ weights: WeightsId, ...shared }),
       z.strictObject({
         job: JobId,
@@ -39,11 +40,20 @@ export const Init = z
         ...shared,
       }),
     ],
-    { error: 'must be null, {"weights": "w_…"} or {"job": "job_…", "step"}, with "map" and "strict"' },
+    {
+      error:
+        'must be null, {"weights": "w_…"} or {"job": "job_…", "step"}, with "map" and "strict"; of a set with training.pooled also "pooled"',
+    },
   )
   .nullable()
   .default(null)
   .describe(
-    "Uploaded weights, or those of another job, to begin with. The optimizer begins afresh. A job that begins with another's weights inherits its encoders (`data.encoders`). The job keeps a copy.",
+    "Uploaded weights, or those of another job, to begin with. The optimizer begins afresh. A job that begins with another's weights inherits its encoders (`data.encoders`). The job keeps a copy. `pooled`, of a set of models with `training.pooled`: each model begins with the weights of the pooled one.",
   );
-export type Init = NonNullable<z.output<typeof Init>>;
+/** Weights that are there when the job is posted. */
+export type Init = Exclude<z.output<typeof Init>, "pooled" | null>;
+
+/** What of these a spec begins with; null: nothing. */
+export function givenInit({ init }: { readonly init?: z.output<typeof Init> }): Init | null {
+  return init === undefined || init === "pooled" ? null : init;
+}

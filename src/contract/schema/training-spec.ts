@@ -126,6 +126,12 @@ export const Training = z
       .max(MAX_SEEDS)
       .default(1)
       .describe("More than 1: the job is a set of models that differ in their seeds: `seed`, `seed` + 1, …."),
+    pooled: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Of a set with `data.partition_by`: first one model is trained on the rows of all keys, the plain job without `partition_by`. `GET /v1/jobs/{id}/models/pooled` reads it.",
+      ),
     shuffle: z.boolean().default(true),
     drop_last: z.boolean().default(false).describe("Leaves out the last batch of an epoch if it is short."),
     gradient_accumulation_steps: z

@@ -3,7 +3,7 @@ import { CrewThread } from "../crew/crew-thread.ts";
 import type { TrainingJob } from "../job.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Plan } from "../plan/model.ts";
-import { freshProgress, isWeight, stateEntries, type Progress } from "../state/state.ts";
+import { freshProgress, isWeight, restoreWeights, stateEntries, type Progress } from "../state/state.ts";
 import { LANES } from "./face.ts";
 import type { StepParts } from "../step/step.ts";
 import { Recorder, type PackWork, type Trained } from "./recorder.ts";
@@ -109,16 +109,17 @@ function stretchesOf({ outputs, addresses }: Plan): Stretch[] {
   ];
 }
 
-/** A thread that trains a job from its beginning. The job's memory is all zeros. */
+/** A thread that trains a job from its beginning. The job's state is all zeros. */
 export function crewOfOne(
   kernels: Kernels,
   plan: Plan,
   job: TrainingJob,
   progress: Progress,
   recorder: Recorder,
-  { work: { onlyModels }, parts }: { readonly work: PackWork; readonly parts?: StepParts },
+  { work: { onlyModels, start }, parts }: { readonly work: PackWork; readonly parts?: StepParts },
 ): CrewThread {
-  const drawn = stateEntries(plan).flatMap(({ name }) => (isWeight(name) ? [name] : []));
+  const weights = stateEntries(plan).filter(({ name }) => isWeight(name));
+  const drawn = start === null ? weights.map(({ name }) => name) : restoreWeights(start, kernels.u8, weights);
   const begins = { everySteps: null, atStart: false, progress, begins: true, drawn };
   return new CrewThread(kernels, plan, { ...begins, job, thread: 0, writesFiles: true, onlyModels }, recorder, parts);
 }

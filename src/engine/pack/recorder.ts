@@ -24,6 +24,8 @@ export interface Trained {
 export interface PackWork {
   /** No number depends on it. */
   readonly choice: KernelChoice;
+  /** The model file with whose weights all begin; null: with random ones. */
+  readonly start: Uint8Array | null;
   /** Whether nothing of a job is wanted but its outcome and its models. */
   readonly onlyModels: boolean;
   /** Asked between steps. True: the thread must do something else before it goes on. */

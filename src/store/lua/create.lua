@@ -54,13 +54,10 @@ if ARGV[6] ~= '' then
   keep_blob('origin', ARGV[6])
   spend(blob_room(ARGV[6]))
 end
-local wake
 if get('shards') then
   redis.call('HSET', root .. ':results', id, owner)
-  wake = queue_set()
-else
-  wake = queue_up()
 end
+local wake = is_set() and queue_set() or queue_up()
 count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)

@@ -29,6 +29,10 @@ local function begin_next()
   return (begin_claimed(next_.record, next_.token, next_.place))
 end
 
+-- Whether it is the pooled model of a set, whose other models follow.
+local is_pooled = get('pooling') and change.status == 'succeeded'
+
+if get('pooled_by') == ARGV[2] then return begin_next() end
 if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return begin_next() end
 fence(ARGV[1], ARGV[2])
 local packed = take_carried(change.carried, 4)
@@ -41,12 +45,12 @@ for which, file in pairs(change.models) do
     'blob', file.blob, 'bytes', file.bytes, 'sha256', file.sha256)
 end
 for field, text in pairs(change.fields) do
-  set(field, text)
+  set(is_pooled and field == 'result' and 'pooled_result' or field, text)
   spend(text_room(text, FIELD_BYTES))
 end
 set('updated_at', now)
 for _, event in ipairs(change.events) do
   if type(event) == 'number' then append_packed(ARGV[packed + event]) else append(event) end
 end
-end_job(change.status)
+if is_pooled then begin_models(ARGV[2]) else end_job(change.status) end
 return begin_next()

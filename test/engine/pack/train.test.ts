@@ -32,7 +32,7 @@ const seen = ({ outcome, file, log, evaluations, findings }: Trained) => {
 };
 
 /** All that a job gives. */
-const whole = (choice: KernelChoice) => ({ choice, onlyModels: false, due: () => false });
+const whole = (choice: KernelChoice) => ({ choice, start: null, onlyModels: false, due: () => false });
 
 function finished<T>(steps: Generator<void, T>): T {
   for (;;) {
@@ -243,7 +243,7 @@ test("the outcome and the models are the same if nothing else is wanted, and if 
     const expected = finished(trainPack(jobs.map(packJob), whole(choice))).map(ends);
     let asked = 0;
     const due = () => ++asked % 3 === 0;
-    const brief = trainPack(jobs.map(packJob), { choice, onlyModels: true, due });
+    const brief = trainPack(jobs.map(packJob), { choice, start: null, onlyModels: true, due });
     let turns = 0;
     for (let step = brief.next(); ; step = brief.next()) {
       if (step.done) {

@@ -48,6 +48,11 @@ end
 -- The statuses that count for the limit of running jobs.
 local runs = { running = true, pausing = true, cancelling = true }
 
+-- Whether the job's models are trained in shards now.
+local function is_set()
+  return get('shards') and not get('pooling')
+end
+
 -- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
 -- lists, the count over all owners, the list of who waits since when, and the list of what the
 -- reconciler looks at. A shard of a set is only in the last two.
@@ -68,7 +73,7 @@ local function list(status)
     add(root .. ':statuses', status, 1)
   end
   -- No run holds a set: runs hold its shards.
-  local is_held = not get('shards')
+  local is_held = not is_set()
   if status == 'queued' and is_held then redis.call('ZADD', root .. ':waiting', now, id) end
   if runs[status] and is_held then
     look_at(number('lease_expires_at') or now)

@@ -8,6 +8,11 @@
 -- as little here as one of a thousand: at most OPEN_SHARDS shards are open at a time. The results
 -- are files (data/files/result-files.ts).
 --
+-- A set may begin with a pooled model, of the rows of all keys. As long as `pooling` is in its
+-- record, it is a job with one model in all that follows: it waits, is claimed, has checkpoints, is
+-- paused and found dead as such. When that model is trained, the record becomes that of a set
+-- (`begin_models`).
+--
 -- Fields of the set's record are explained in record.ts. `<set>:shards` has the numbers of the open
 -- shards, and `<set>:todo` those that were given back before they ended.
 
@@ -16,10 +21,6 @@ local CONCLUDING = root .. ':concluding'
 
 local function set_of_shard()
   return owned .. ':job:' .. get('set')
-end
-
-local function is_set()
-  return number('shards') ~= nil
 end
 
 -- The next number without a record, or nil.
@@ -198,6 +199,20 @@ local function go_on()
       redis.call('PUBLISH', root .. ':news:sets', 'progress')
     end
   end
+end
+
+-- The pooled model is trained, by the run with this token. What only its training needed goes.
+local function begin_models(token)
+  delete_uploads()
+  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
+    drop_checkpoint(step)
+  end
+  set('total_steps', get('pooling'), 'pooled_by', token,
+    'went_at', now, 'went_models', 0)
+  unset('pooling', 'pooled_spec', 'checkpoint_step', 'progress', 'lease_expires_at', 'token',
+    'crashes', 'crash_step', 'crash_run')
+  set_status(get('status'))
+  go_on()
 end
 
 -- Queues a set. Returns whether a wake-up is needed.
