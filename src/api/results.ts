@@ -9,4 +9,6 @@ import type { Services } from "./services.ts";
 export async function sweepResults({ store, files }: Pick<Services, "store" | "files">): Promise<void> {
   const unknown = await store.withoutResult(await files.results.list());
   await files.results.removeAbandoned(unknown);
+  // This process may run for months, and workers that share the directory may die often.
+  await files.results.removeAbandonedParts();
 }

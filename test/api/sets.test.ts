@@ -1,6 +1,4 @@
 /** A set of models: each is the model that the plain job makes. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { SetModel, SetModelDetails } from "../../src/contract/wire/model-set.ts";
@@ -297,81 +295,6 @@ test("folds of synthetic data make a set too", async () => {
   const { result } = await until(plain.id, ended);
   const model = await read<SetModelDetails>(`/v1/jobs/${id}/models/1`);
   expect([model.weights_sha256, model.metrics]).toEqual([result!.weights_sha256, result!.metrics]);
-});
-
-test("a file of a shard that is damaged before the end is made again, later it is told", async () => {
-  await setEnds.close();
-  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 2, batch_size: 4 } };
-  const { id } = await service.create(specFor(dataset, spec));
-  await until(id, (job) => job.models!.ended === job.models!.total);
-  const path = join(service.directory, `${id}.0.result`);
-  const bytes = readFileSync(path);
-  writeFileSync(
-    path,
-    bytes.map((byte, at) => (at === 100 ? byte ^ 1 : byte)),
-  );
-  setEnds = openSetEnds(service);
-  expect(await until(id, ended)).toMatchObject({ status: "succeeded", models: { ended: 3, succeeded: 3 } });
-  await setEnds.close();
-  expect(readFileSync(path)).toEqual(bytes);
-  rmSync(path);
-  const lost = await service.call("GET", `/v1/jobs/${id}/models/0`);
-  expect([lost.status, lost.body.detail]).toEqual([503, expect.stringContaining("missing")]);
-  expect((await service.call("DELETE", `/v1/jobs/${id}`)).status).toBe(204);
-  expect(readdirSync(service.directory).filter((name) => name.startsWith(id))).toEqual([]);
-});
-
-test("a set that cannot be ended keeps no other from its end", async () => {
-  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 1, batch_size: 4 } };
-  await setEnds.close();
-  const post = async () => (await service.create(specFor(dataset, spec))).id;
-  const [first, second] = [await post(), await post()];
-  for (const id of [first, second]) await until(id, (job) => job.models!.ended === job.models!.total);
-  // A directory of this name is in the way of the file.
-  const way = join(service.directory, `${first}.index.result`);
-  mkdirSync(way);
-  setEnds = openSetEnds(service);
-  expect((await until(second, ended)).status).toBe("succeeded");
-  expect((await read<Job>(`/v1/jobs/${first}`)).status).toBe("running");
-  rmSync(way, { recursive: true });
-  expect((await until(first, ended)).status).toBe("succeeded");
-});
-
-test("a set that is cancelled while its result is made leaves no files", async () => {
-  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 1, batch_size: 4 } };
-  await setEnds.close();
-  const { id } = await service.create(specFor(dataset, spec));
-  await until(id, (job) => job.models!.ended === job.models!.total);
-  const files = () => readdirSync(service.directory).filter((name) => name.startsWith(id));
-  // The file of the index is there when the set is cancelled, and another process has removed the
-  // files before.
-  const sets = new Proxy(service.store.sets, {
-    get(of, name) {
-      if (name !== "conclude") return (Reflect.get(of, name) as Function).bind(of) as unknown;
-      return async (...args: Parameters<typeof of.conclude>) => {
-        expect(files()).toContain(`${id}.index.result`);
-        await service.call("POST", `/v1/jobs/${id}/cancel`);
-        await of.cleared({ owner: "default", id });
-        return await of.conclude(...args);
-      };
-    },
-  });
-  setEnds = openSetEnds({ ...service, store: { sets } as Service["store"] });
-  await expect.poll(files, { timeout: 10_000 }).toEqual([]);
-  expect((await read<Job>(`/v1/jobs/${id}`)).status).toBe("cancelled");
-});
-
-test("a set that is cancelled or fails leaves no files", async () => {
-  const spec = { data: { ...data, dataset, partition_by: "store" }, training: { epochs: 1, batch_size: 4 } };
-  await setEnds.close();
-  const { id } = await service.create(specFor(dataset, spec));
-  await until(id, (job) => job.models!.ended === job.models!.total);
-  const files = () => readdirSync(service.directory).filter((name) => name.startsWith(id));
-  expect(files()).not.toEqual([]);
-  await service.call("POST", `/v1/jobs/${id}/cancel`);
-  setEnds = openSetEnds(service);
-  await expect.poll(files, { timeout: 10_000 }).toEqual([]);
-  expect(await service.store.sets.discarded(10)).toEqual([]);
 });
 
 test("a set whose weights alone are more than its owner may have is refused", async () => {

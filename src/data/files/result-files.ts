@@ -39,6 +39,11 @@ export class ResultFiles {
   /** Creates the directory, or removes what crashes left in it some time ago. */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
+    await this.removeAbandonedParts();
+  }
+
+  /** Removes the files that were being written by processes that died some time ago. */
+  async removeAbandonedParts(): Promise<void> {
     const names = await readdir(this.#directory);
     await removeAbandoned(
       this.#directory,
