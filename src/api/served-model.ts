@@ -12,11 +12,17 @@ export function notOneModel(): Problem {
   return notFound("This job is a set of models: read /models of it. The plain job of one model has this.");
 }
 
-/** @throws Problem unless the job has succeeded */
+/** A job of one model. @throws Problem unless it has succeeded */
 export async function succeeded(store: Store, owner: string, id: string): Promise<Job> {
+  const found = await succeededAny(store, owner, id);
+  if (found.models !== null) throw notOneModel();
+  return found;
+}
+
+/** A job of one model, or a set. @throws Problem unless it has succeeded */
+export async function succeededAny(store: Store, owner: string, id: string): Promise<Job> {
   const found = await store.jobs.get(owner, id);
   if (found === null) throw noSuchJob();
-  if (found.models !== null) throw notOneModel();
   assertSucceeded(found.status);
   return found;
 }

@@ -9,9 +9,7 @@ import { DatasetLost } from "../data/dataset.ts";
 import { DamagedFile, isDamage } from "../data/files/disk.ts";
 import type { Caller } from "../data/pool.ts";
 import { meters } from "../meters.ts";
-import type { SetSource } from "../predict/set.ts";
-import { modelsOf } from "../contract/resolve/set-shape.ts";
-import { shapeOf } from "../sets/numbering.ts";
+import { setSource, type SetSource } from "../predict/set.ts";
 import { ShardFile, type ModelEntry, type ShardModel } from "../sets/shard-file.ts";
 import type { Listed, Listing } from "../sets/set-index.ts";
 import { runForSets } from "../sets/pool.ts";
@@ -19,7 +17,7 @@ import { NotStackable, stacked, type Stacked } from "../sets/stacked.ts";
 import { Damaged } from "../store/errors.ts";
 import type { File } from "../store/job-results.ts";
 import { OPEN_SHARDS } from "../store/room-numbers.ts";
-import { indexId, shardId, type EndedSet } from "../store/sets.ts";
+import { indexId, partId, shardId, type EndedSet } from "../store/sets.ts";
 import { notFound } from "./plugins/problems.ts";
 import { noSuchJob } from "./routes/jobs.ts";
 import { assertSucceeded, noBest } from "./served-model.ts";
@@ -101,7 +99,8 @@ export async function stackedModels(
   if (job.status !== "succeeded") throw notEnded(job.status, "The set");
   if (which === "best") throw notFound("The best weights of a set are read model by model: /models/{number}/model.");
   try {
-    const all = await unlessLost(() => stacked(shardsOf(set).map((shard) => files.results.pathOf(shard))));
+    const { shards } = setSource(job, set, (part) => files.results.pathOf(partId(id, part)));
+    const all = await unlessLost(() => stacked(shards));
     return { ...all, sha256: job.result!.weights_sha256 };
   } catch (error) {
     throw error instanceof NotStackable ? new Problem("not_stackable", error.message) : error;
@@ -117,25 +116,12 @@ export async function servedSet(
   owner: string,
   id: string,
   which: Which,
-): Promise<SetSource | null> {
+): Promise<{ job: Job; set: EndedSet; source: SetSource } | null> {
   const [job, set] = await Promise.all([store.jobs.get(owner, id), store.sets.find(owner, id)]);
   if (job === null || set === null) return null;
   assertSucceeded(job.status);
-  const { data, model, loss, checkpoint } = job.spec;
-  if (which === "best" && !checkpoint.keep_best) throw noBest();
-  const perKey = shapeOf(set.spec, 1);
-  return {
-    spec: { data, model, loss },
-    shape: { ...perKey, keys: set.models / modelsOf(perKey) },
-    shards: shardsOf(set).map((shard) => files.results.pathOf(shard)),
-    shardModels: set.shardModels,
-    index: files.results.pathOf(indexId(id)),
-    weights_sha256: job.result!.weights_sha256,
-  };
-}
-
-function shardsOf({ id, models, shardModels }: EndedSet): string[] {
-  return Array.from({ length: Math.ceil(models / shardModels) }, (_, number) => shardId(id, number));
+  if (which === "best" && !job.spec.checkpoint.keep_best) throw noBest();
+  return { job, set, source: setSource(job, set, (part) => files.results.pathOf(partId(id, part))) };
 }
 
 /** What models are sorted by; null: by their numbers. With `-` before it the largest come first. */

@@ -134,9 +134,12 @@ export async function model(
   return { value: { path, bytes: bytes.length, sha256 }, text: path };
 }
 
-/** Predicts from the rows of a CSV file, or from those of a dataset. */
+const OUT_OF_FOLD = "out-of-fold";
+
+/** Predicts from the rows of a CSV file, from those of a dataset, or out of fold. */
 export async function predict(client: Client, id: string, file: string, options: ModelChoice): Promise<Output> {
   if (/^ds_\w{26}$/.test(file)) return await predictDataset(client, id, { dataset: file, ...options });
+  if (file === OUT_OF_FOLD) return await predictDataset(client, id, { split: "out_of_fold", ...options });
   const rows = await read(file, async () => (file === "-" ? await standardInput() : await readFile(file, "utf8")));
   const answer = await client.predict(id, rows, options);
   const lines = answer.predictions.map((prediction) => {

@@ -139,7 +139,9 @@ program
 
 program
   .command("predict <job> <rows>")
-  .description("predict from the rows of a CSV file, - for the standard input, or from a dataset, by its id")
+  .description(
+    "predict from the rows of a CSV file, - for the standard input, or from a dataset, by its id; of a set with folds, out-of-fold: each row of its own dataset by the model that did not train on it",
+  )
   .addOption(
     new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
   )

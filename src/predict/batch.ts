@@ -9,29 +9,33 @@ import { crashPoint } from "../crash-point.ts";
 import type { DatasetSummary, TablePath } from "../data/beside.ts";
 import { widthOf } from "../data/encode/apply.ts";
 import { withColumns, type Columns } from "../data/files/beside-files.ts";
-import { planForward } from "../engine/plan/forward.ts";
 import { size } from "../engine/member/shape.ts";
 import type { PredictionResult } from "../contract/wire/batch-prediction.ts";
 import { BlockColumns } from "./blocks.ts";
 import { Faults } from "./columns.ts";
 import type { Prediction } from "./answers.ts";
-import { linesOf } from "./lines.ts";
-import { outputsOf, ServedModel, type ModelSource } from "./model.ts";
+import { linesFor } from "./lines.ts";
+import { ServedModel, type ModelSource } from "./model.ts";
 import { placeBytes, placesOf, Series } from "./series.ts";
+import { textsOfSet, type SetBatch } from "./set-batch.ts";
 
 const MOST_ROWS = 4096;
 /** Fewer rows at a time where these would take more. */
 const MOST_BYTES = 16 * 2 ** 20;
 
 export interface Batch {
-  readonly source: ModelSource;
-  /** Of the model. */
-  readonly file: Uint8Array;
+  readonly model: OneModel | SetBatch;
   readonly table: TablePath;
   /** Where the CSV is written. A file that is there is replaced. */
   readonly csvPath: string;
   /** How many rows are read at a time; if absent, as many as are good. */
   readonly blockRows?: number;
+}
+
+/** The model of a job, and its file. */
+export interface OneModel {
+  readonly source: ModelSource;
+  readonly file: Uint8Array;
 }
 
 /**
@@ -44,7 +48,10 @@ export async function predictBatch(batch: Batch, done: (rows: number) => void): 
     try {
       const hash = createHash("sha256");
       let [bytes, lines] = [0, 0];
-      for await (const written of texts(batch, columns, done)) {
+      const { model, ...files } = batch;
+      const all =
+        "set" in model ? textsOfSet(model, { ...files, columns }, done) : texts(model, { ...files, columns }, done);
+      for await (const written of all) {
         const piece = Buffer.from(written.join(""));
         lines += written.length;
         hash.update(piece);
@@ -60,13 +67,13 @@ export async function predictBatch(batch: Batch, done: (rows: number) => void): 
 }
 
 async function* texts(
-  { source, file, blockRows = MOST_ROWS }: Batch,
-  columns: Columns,
+  { source, file }: OneModel,
+  { columns, blockRows = MOST_ROWS }: Pick<Batch, "blockRows"> & { readonly columns: Columns },
   done: (rows: number) => void,
 ): AsyncGenerator<string[]> {
-  const { inputs, loss, target, window } = source;
+  const { inputs, window } = source;
   const model = new ServedModel(source, file);
-  const lines = linesOf(loss, target, model.prediction, window === null ? [] : placesOf(window));
+  const lines = linesFor(source, window === null ? [] : placesOf(window));
   // A window may begin in the block before.
   const keep = window === null ? 0 : window.length - 1;
   const blocks = new BlockColumns(columns, inputs, model.rules, keep);
@@ -114,9 +121,8 @@ function samplesIn(lengths: Int32Array, kept: number, before: number): [number, 
 
 /** The most bytes that the CSV for so many rows takes. */
 export function mostBytes(source: ModelSource, { rows, columns }: DatasetSummary): number {
-  const { layers, loss, inputs, target, window } = source;
-  const { prediction } = planForward({ model: { layers }, inputs, outputs: outputsOf(target) });
-  const { header, maxBytes } = linesOf(loss, target, prediction, window === null ? [] : placesOf(window));
+  const { window } = source;
+  const { header, maxBytes } = linesFor(source, window === null ? [] : placesOf(window));
   const places = window === null ? 0 : placeBytes(window, columns);
   return Buffer.byteLength(header) + rows * (maxBytes + places);
 }

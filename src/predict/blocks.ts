@@ -52,9 +52,12 @@ function unfitColumn({ encoder, input }: Use, column: ColumnSummary): string | n
 
 type Values = Float64Array | Uint16Array | SourceColumn["values"];
 
+/** Makes of the values of a column what an encoder reads. */
+type Convert = (values: Values, faults: Faults) => SourceColumn;
+
 interface Scanned {
   readonly scan: ColumnScan;
-  readonly convert: (values: Values, faults: Faults) => SourceColumn;
+  readonly convert: Convert;
 }
 
 export class BlockColumns implements ColumnSource {
@@ -106,7 +109,7 @@ export class BlockColumns implements ColumnSource {
   }
 }
 
-function converter(name: string, use: Use, summary: ColumnSummary, rules: CellRules): Scanned["convert"] {
+function converter(name: string, use: Use, summary: ColumnSummary, rules: CellRules): Convert {
   const { encoder, input } = use;
   if (encoder.type === "tensor") return (values, faults) => checkedElements(name, values, input, faults);
   const classes = encoder.type === "categorical" ? encoder.classes : null;
@@ -154,6 +157,64 @@ function valueReader(
     if (code === MISSING_CODE) return (missing ??= read(null));
     return (known[code] ??= read(classes![code]));
   };
+}
+
+/** A block of some columns, whose rows go to several models. */
+export class RawBlock {
+  readonly #scans: ReadonlyMap<string, ColumnScan>;
+  #values = new Map<string, Values>();
+
+  constructor(table: Columns, names: readonly string[]) {
+    const { columns } = table.content;
+    this.#scans = new Map(names.map((name) => [name, table.scan(columns.findIndex((column) => column.name === name))]));
+  }
+
+  /** What a row takes in memory, before it is encoded. */
+  get rowBytes(): number {
+    return [...this.#scans.values()].reduce((sum, { rowBytes }) => sum + rowBytes, 0);
+  }
+
+  async next(rows: number): Promise<void> {
+    for (const [name, scan] of this.#scans) this.#values.set(name, await scan.next(rows));
+  }
+
+  /** A cell as `predict` takes it. */
+  cell(name: string, row: number): string | number | null {
+    const value = this.#values.get(name)![row];
+    const { type, classes } = this.#scans.get(name)!.summary;
+    if (type === "numeric" || type === "tensor") return Number.isNaN(value) ? null : value;
+    if (type === "date") return Number.isNaN(value) ? null : dateText(value);
+    return value === MISSING_CODE ? null : classes![value];
+  }
+
+  /** Some of the rows as a model reads them. The faults of their cells go to `faults`. */
+  part(rows: readonly number[], inputs: readonly InputEncoding[], rules: CellRules, faults: Faults): ColumnSource {
+    // Where two inputs use a column, its faults are told once.
+    const read = new Map<string, SourceColumn>();
+    const column = (name: string) => {
+      const { summary } = this.#scans.get(name)!;
+      const values = picked(this.#values.get(name)!, rows, summary.type === "tensor" ? size(summary.shape) : 1);
+      return converter(name, useOf(name, inputs), summary, rules)(values, faults);
+    };
+    return {
+      rows: rows.length,
+      async column(name) {
+        const known = read.get(name) ?? column(name);
+        read.set(name, known);
+        return known;
+      },
+      texts() {
+        throw new Error("Texts are not read in blocks.");
+      },
+    };
+  }
+}
+
+/** The elements of some rows, `each` of a row. */
+function picked(values: Values, rows: readonly number[], each: number): Values {
+  const chosen = new (values.constructor as new (length: number) => Values)(rows.length * each);
+  for (const [at, row] of rows.entries()) for (let i = 0; i < each; i++) chosen[at * each + i] = values[row * each + i];
+  return chosen;
 }
 
 /** As the classes of a column of dates are written. */

@@ -5,12 +5,14 @@ import { losses } from "../engine/losses/registry.generated.ts";
 import { hasLogLoss } from "../engine/losses/targets.ts";
 import { size, type Shape } from "../engine/member/shape.ts";
 import type { Member } from "../engine/settings.ts";
+import { planForward } from "../engine/plan/forward.ts";
 import type { Prediction } from "./answers.ts";
+import { outputsOf, type ModelSource } from "./model.ts";
 
 /** A double has at most so many characters. */
 export const NUMBER_BYTES = 24;
 
-type Cells = readonly (string | number | null)[];
+export type Cells = readonly (string | number | null)[];
 
 export interface Lines {
   readonly header: string;
@@ -20,11 +22,8 @@ export interface Lines {
   readonly of: (prediction: Prediction, places?: Cells) => string;
 }
 
-/**
- * @param shape that of the prediction for one row
- * @param places the names of the columns before those of the prediction
- */
-export function linesOf(loss: Member, target: TargetEncoding, shape: Shape, places: Cells = []): Lines {
+/** @param shape that of the prediction for one row */
+function linesOf(loss: Member, target: TargetEncoding, shape: Shape, places: Cells): Lines {
   const { column, words = ["0", "1"] } = target;
   const isYesOrNo = typeof column === "string" && size(shape) === 1 && losses[loss.type].targets === "probability";
   const classes = target.classes ?? (isYesOrNo ? words : null);
@@ -35,6 +34,12 @@ export function linesOf(loss: Member, target: TargetEncoding, shape: Shape, plac
     return flat((prediction as { value: unknown }).value) as Cells;
   };
   return lines([...places, ...values], values.length * (NUMBER_BYTES + 1), cells);
+}
+
+/** @param places the names of the columns before those of the prediction */
+export function linesFor({ layers, loss, inputs, target }: ModelSource, places: Cells = []): Lines {
+  const { prediction } = planForward({ model: { layers }, inputs, outputs: outputsOf(target) });
+  return linesOf(loss, target, prediction, places);
 }
 
 function ofClasses(places: Cells, classes: readonly string[], shape: Shape, areProbable: boolean): Lines {

@@ -6,47 +6,64 @@
  * in place of those of the model before. So a set of any size takes the memory of its keys, and
  * the time of a request grows with the models that it needs.
  */
-import type { SetShape } from "../contract/resolve/set-shape.ts";
+import type { Fault } from "../contract/resolve/faults.ts";
+import { modelsOf, type SetShape } from "../contract/resolve/set-shape.ts";
 import { faulty } from "../contract/errors.ts";
+import type { Job } from "../contract/wire/job.ts";
 import type { Which } from "../contract/wire/prediction.ts";
 import { CellReader } from "../data/columns/cell-reader.ts";
 import { partitionColumns } from "../data/encode/features.ts";
 import type { Reading } from "../data/reading.ts";
 import type { ForwardCrew } from "../engine/crew/forward.ts";
-import { numberOf, placeOf } from "../sets/numbering.ts";
+import { numberOf, shapeOf } from "../sets/numbering.ts";
+import { firstModel, type ModelPaths } from "../sets/first-model.ts";
 import { SetIndex } from "../sets/set-index.ts";
 import { ShardFile, type ShardModel } from "../sets/shard-file.ts";
 import { Faults } from "./columns.ts";
 import { KeyNumbers } from "./keys.ts";
 import { tooLarge } from "./limits.ts";
 import { noLanguage, outputsOf, ServedModel, type ModelSource } from "./model.ts";
-import type { Asked, Choice, Rows } from "./request.ts";
+import type { Asked, Cell, Choice, Rows } from "./request.ts";
 import { sourceOf, UNKNOWN_READING, type ModelSpec } from "./source.ts";
 
 /** Where the models of a set are, as plain data. */
-export interface SetSource {
+export interface SetSource extends ModelPaths {
   readonly spec: ModelSpec;
   readonly shape: SetShape;
-  /** The files of the shards, in their order, and how many models each has. */
-  readonly shards: readonly string[];
-  readonly shardModels: number;
-  /** The file that lists all models. */
-  readonly index: string;
   readonly weights_sha256: string;
 }
 
-/** The rows of a request by the number of their key. */
-type Groups = ReadonlyMap<number, readonly number[]>;
+/** @param pathOf the file of a shard by its number, or the one that lists all models */
+export function setSource(
+  { spec, result }: Pick<Job, "spec" | "result">,
+  { models, shardModels }: { readonly models: number; readonly shardModels: number },
+  pathOf: (part: number | "index") => string,
+): SetSource {
+  const { data, model, loss } = spec;
+  const perKey = shapeOf(spec, 1);
+  return {
+    spec: { data, model, loss },
+    shape: { ...perKey, keys: models / modelsOf(perKey) },
+    shards: Array.from({ length: Math.ceil(models / shardModels) }, (_, number) => pathOf(number)),
+    shardModels,
+    index: pathOf("index"),
+    weights_sha256: result!.weights_sha256,
+  };
+}
+
+/** Rows by the number of the model that predicts for them. */
+export type Groups = ReadonlyMap<number, readonly number[]>;
 
 export class ServedSet {
   readonly source: SetSource;
-  readonly reading: Reading;
+  /** The first model that succeeded; null: none did. */
+  readonly first: ModelSource | null;
   readonly #keys: KeyNumbers;
   readonly #crews: Crews;
 
-  private constructor(source: SetSource, reading: Reading, keys: KeyNumbers, crews: Crews) {
+  private constructor(source: SetSource, first: ModelSource | null, keys: KeyNumbers, crews: Crews) {
     this.source = source;
-    this.reading = reading;
+    this.first = first;
     this.#keys = keys;
     this.#crews = crews;
   }
@@ -54,13 +71,14 @@ export class ServedSet {
   /** @param mostBytes for its crews. @throws DamagedFile */
   static async open(source: SetSource, mostBytes: number): Promise<ServedSet> {
     const { spec, shape, index: path } = source;
+    const found = await firstModel(source);
+    const first = found && sourceOf(spec, found.notes, found.sha256);
     const index = await SetIndex.open(path);
     try {
-      const { entries } = await index.list({ limit: 1, after: null, status: "succeeded", sort: null });
-      const reading = entries.length === 0 ? UNKNOWN_READING : await readingOf(source, entries[0].number);
       const keys = index.keys(shape.folds * shape.seeds);
-      const numbers = await KeyNumbers.of(partitionColumns(spec.data), keys, new CellReader(reading));
-      return new ServedSet(source, reading, numbers, new Crews(mostBytes));
+      const reader = new CellReader(first?.reading ?? UNKNOWN_READING);
+      const numbers = await KeyNumbers.of(partitionColumns(spec.data), keys, reader);
+      return new ServedSet(source, first, numbers, new Crews(mostBytes));
     } finally {
       await index.close();
     }
@@ -68,6 +86,10 @@ export class ServedSet {
 
   get bytes(): number {
     return this.#keys.bytes + this.#crews.bytes;
+  }
+
+  get reading(): Reading {
+    return this.first?.reading ?? UNKNOWN_READING;
   }
 
   get weights_sha256(): string {
@@ -79,14 +101,15 @@ export class ServedSet {
    * @throws Problem with every fault of the rows, DamagedFile
    */
   async *predict(asked: Asked, choice: Choice, turn: () => void): AsyncGenerator<string[]> {
-    this.#check(choice);
+    const wrong = choiceFaults(this.source.shape, choice);
+    if (wrong.length > 0) throw faulty("invalid_spec", wrong);
     const faults = new Faults();
-    const groups = this.#grouped(asked, faults);
+    const groups = this.#grouped(asked, choice, faults);
     const answers: string[] = [];
-    for await (const [model, rows] of this.#models(groups, choice)) {
+    for await (const [model, rows] of this.models(groups)) {
       turn();
       const own = faults.of(rows);
-      const served = this.#served(model, choice.which, own, rows);
+      const served = this.serve(model, choice.which, rows.length, own);
       const encoded = await served?.encode(rows.length === asked.count ? asked : some(asked, rows), own, turn);
       if (!served || !encoded || faults.any) continue;
       // Where rows that follow each other make a sample, all of them have one key.
@@ -97,99 +120,80 @@ export class ServedSet {
     yield answers;
   }
 
-  /** @throws Problem if there is no such model of a key */
-  #check({ at, ...choice }: Choice): void {
-    const { folds, seeds } = this.source.shape;
-    const faults = (
-      [
-        ["fold", folds],
-        ["seed", seeds],
-      ] as const
-    ).flatMap(([name, count]) =>
-      choice[name] < count
-        ? []
-        : [
-            {
-              pointer: at + name,
-              message: `must be below ${count}: each key of the set has ${count} ${name}s, counted from 0`,
-            },
-          ],
-    );
-    if (faults.length > 0) throw faulty("invalid_spec", faults);
-  }
-
   /** @throws Problem: a set has no model of language */
   generate(): never {
     throw noLanguage();
   }
 
-  #grouped(asked: Asked, faults: Faults): Groups {
+  #grouped(asked: Asked, choice: Choice, faults: Faults): Groups {
     const groups = new Map<number, number[]>();
-    if (this.#keys.isOne)
-      return groups.set(
-        0,
-        Array.from({ length: asked.count }, (_, row) => row),
-      );
-    if (asked.kind === "inputs")
-      throw faulty("invalid_spec", [
-        { pointer: "/inputs", message: "have no key, by which models are chosen: send rows" },
-      ]);
+    const all = () => Array.from({ length: asked.count }, (_, row) => row);
+    if (this.#keys.isOne) return groups.set(numberOf(this.source.shape, { ...choice, key: 0 }), all());
+    if (asked.kind === "inputs") throw faulty("invalid_spec", [NO_KEY]);
     const { window } = this.source.spec.data;
     for (let row = 0; row < asked.count; row++) {
-      const key = this.#keys.of((column) => asked.cell(row, column), row, faults);
-      if (key === null) continue;
-      const rows = groups.get(key);
+      const number = this.modelOf((column) => asked.cell(row, column), row, choice, faults);
+      if (number === null) continue;
+      const rows = groups.get(number);
       if (rows !== undefined) rows.push(row);
-      else groups.set(key, [row]);
+      else groups.set(number, [row]);
       if (window === null || groups.size === 1) continue;
-      faults.add(
-        ["rows", row],
-        "has another key than the row before: send the rows of each key in a request of its own",
-      );
+      faults.add(["rows", row], "has another key than the row before: send the rows of each key by themselves");
       break;
     }
     return groups;
   }
 
-  /** The models that rows need, in the order of their numbers. */
-  async *#models(groups: Groups, { fold, seed }: Choice): AsyncGenerator<[ShardModel, readonly number[]]> {
-    const { shape, shards, shardModels } = this.source;
-    const numbers = [...groups.keys()].sort((a, b) => a - b).map((key) => numberOf(shape, { key, fold, seed }));
-    const byShard = Map.groupBy(numbers, (number) => Math.floor(number / shardModels));
-    for (const [shard, wanted] of byShard) {
+  /** The number of the model that predicts for a row; null: `faults` says why none does. */
+  modelOf(
+    cell: (column: string) => Cell,
+    row: number,
+    { fold, seed }: Pick<Choice, "fold" | "seed">,
+    faults: Faults,
+  ): number | null {
+    const key = this.#keys.of(cell, row, faults);
+    return key === null ? null : numberOf(this.source.shape, { key, fold, seed });
+  }
+
+  /** The models of these numbers, in their order, each with what it has in `groups`. */
+  async *models(groups: Groups): AsyncGenerator<[ShardModel, readonly number[]]> {
+    const { shards, shardModels } = this.source;
+    const numbers = [...groups.keys()].sort((a, b) => a - b);
+    for (const [shard, wanted] of Map.groupBy(numbers, (number) => Math.floor(number / shardModels))) {
       const file = await ShardFile.open(shards[shard]);
       try {
-        for await (const model of file.models(wanted))
-          yield [model, groups.get(placeOf(shape, model.entry.number).key)!];
+        for await (const model of file.models(wanted)) yield [model, groups.get(model.entry.number)!];
       } finally {
         await file.close();
       }
     }
   }
 
-  /** Null: `faults` says why the model does not predict. */
-  #served(model: ShardModel, which: Which, faults: Faults, rows: readonly number[]): ServedModel | null {
+  /**
+   * The model, until the next one is served; null: `faults` says why it does not predict.
+   * @param rows how many rows it is to predict
+   */
+  serve(model: ShardModel, which: Which, rows: number, faults: Faults): ServedModel | null {
     const { status, error, number } = model.entry;
     const file = model.file(which);
     if (file !== null) return this.#crews.serve(sourceOf(this.source.spec, model.notes()!, file.sha256), file.bytes);
-    const why =
-      status === "succeeded"
-        ? "kept no best weights"
-        : `${status === "failed" ? "failed" : "was skipped"}: ${error!.message}`;
-    for (let i = 0; i < rows.length; i++)
-      faults.add(["rows", i], `belongs to model ${number} of the set, which ${why}`);
+    const ended = status === "failed" ? "failed" : "was skipped";
+    const why = status === "succeeded" ? "kept no best weights" : `${ended}: ${error!.message}`;
+    for (let row = 0; row < rows; row++)
+      faults.add(["rows", row], `belongs to model ${number} of the set, which ${why}`);
     return null;
   }
 }
 
-async function readingOf({ spec, shards, shardModels }: SetSource, number: number): Promise<Reading> {
-  const file = await ShardFile.open(shards[Math.floor(number / shardModels)]);
-  try {
-    const model = await file.model(number);
-    return sourceOf(spec, model.notes()!, model.file("final")!.sha256).reading;
-  } finally {
-    await file.close();
-  }
+const NO_KEY: Fault = { pointer: "/inputs", message: "have no key, by which models are chosen: send rows" };
+
+/** Why a set of this shape has no such models. */
+export function choiceFaults({ folds, seeds }: SetShape, { at, fold, seed }: Choice): Fault[] {
+  const fault = (name: "fold" | "seed", count: number): Fault => {
+    const message = `must be below ${count}, the number of ${name}s, which are counted from 0`;
+    return { pointer: at + name, message };
+  };
+  return [...(fold < folds ? [] : [fault("fold", folds)]), ...(seed < seeds ? [] : [fault("seed", seeds)])];
 }
 
 /** Some rows of a request. */

@@ -6,20 +6,26 @@
 import { Worker } from "node:worker_threads";
 import type { BatchPrediction, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { BatchReply, BatchThreadData } from "../predict/batch-thread.ts";
-import type { Batch } from "../predict/batch.ts";
+import type { Batch, OneModel } from "../predict/batch.ts";
+import { setSource } from "../predict/set.ts";
 import { sourceOf } from "../predict/source.ts";
+import { isDamaged } from "../data/files/disk.ts";
+import type { Job } from "../contract/wire/job.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
 import { atTheBeginning, type ProgressReport } from "../store/record.ts";
 import { JobFailure } from "./failures.ts";
 import { persist } from "./persist.ts";
 import { useTable, type Sources } from "./prepare.ts";
+import { useSetFiles } from "./set-files.ts";
 import type { RunOptions } from "./options.ts";
 import type { RunEnd } from "./running.ts";
 import { WholeRun } from "./whole-run.ts";
 
 /** What rows leave behind is collected early. Else memory grows with the number of the rows. */
 const YOUNG_MB = 8;
+
+const AGAIN = "Post the job again: it gives the same model.";
 
 export class PredictionRun extends WholeRun {
   readonly #options: RunOptions & Sources;
@@ -35,12 +41,13 @@ export class PredictionRun extends WholeRun {
     const { owner, jobId: id } = this.lease;
     const { files, cache, threads, store } = this.#options;
     const prediction = (await persist(this.life, () => store.predictions.get(owner, id)))!;
-    const model = await persist(this.life, () => this.#model(prediction));
     const part = files.results.begin(id);
     const count = threads.take(1);
     try {
-      const written = useTable(owner, [prediction.dataset].flat(), this.#options, this.life, (table) =>
-        this.#inThread({ ...model, table, csvPath: part.path }),
+      const written = this.#withModel(prediction, (model) =>
+        useTable(owner, [prediction.dataset].flat(), this.#options, this.life, (table) =>
+          this.#inThread({ model, table, csvPath: part.path }),
+        ),
       );
       const result = await this.unlessStopped(written);
       this.watch.enter("ending", () => this.activity());
@@ -55,21 +62,44 @@ export class PredictionRun extends WholeRun {
     }
   }
 
-  async #model({ job_id, which, unseen }: BatchPrediction): Promise<Pick<Batch, "source" | "file">> {
+  async #withModel<T>(prediction: BatchPrediction, use: (model: Batch["model"]) => Promise<T>): Promise<T> {
+    const { store } = this.#options;
+    const { owner } = this.lease;
+    const { job_id: id } = prediction;
+    const [job, set] = await persist(this.life, () =>
+      Promise.all([store.jobs.get(owner, id), store.sets.find(owner, id)]),
+    );
+    if (job === null) throw new JobFailure("model_unavailable", `The job ${id} is gone.`);
+    if (set === null) return await use(await persist(this.life, () => this.#model(prediction, job)));
+    return await useSetFiles(set, this.#options, async (pathOf) => {
+      const found = setSource(job, set, pathOf);
+      const { data } = found.spec;
+      const source = { ...found, spec: { ...found.spec, data: { ...data, unseen: prediction.unseen } } };
+      const { which, fold, seed, split } = prediction;
+      const choice = { which, fold: fold ?? 0, seed: seed ?? 0 };
+      try {
+        return await use({ set: source, choice, outOfFold: split === "out_of_fold" });
+      } catch (error) {
+        const isLost = [source.index, ...source.shards].some((path) => isDamaged(error, path));
+        throw isLost ? new JobFailure("model_unavailable", (error as Error).message, AGAIN) : error;
+      }
+    });
+  }
+
+  async #model({ job_id, which, unseen }: BatchPrediction, { spec }: Job): Promise<OneModel> {
     const { store } = this.#options;
     const { owner } = this.lease;
     try {
-      const [job, file, description] = await Promise.all([
-        store.jobs.get(owner, job_id),
+      const [file, description] = await Promise.all([
         store.jobs.model(owner, job_id, which),
         store.jobs.description(owner, job_id),
       ]);
-      if (job === null || file === null || description === null)
-        throw new JobFailure("model_unavailable", `The job ${job_id} or its model is gone.`);
-      return { source: { ...sourceOf(job.spec, description, file.sha256), unseen }, file: file.bytes };
+      if (file === null || description === null)
+        throw new JobFailure("model_unavailable", `The model of the job ${job_id} is gone.`);
+      return { source: { ...sourceOf(spec, description, file.sha256), unseen }, file: file.bytes };
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
-      throw new JobFailure("model_unavailable", error.message, "Post the job again: it gives the same model.");
+      throw new JobFailure("model_unavailable", error.message, AGAIN);
     }
   }
 

@@ -33,6 +33,8 @@ interface Block {
 }
 
 interface Directory {
+  /** Of the longest key as JSON. */
+  readonly keyBytes: number;
   readonly counts: Readonly<Record<ModelStatus, number>>;
   readonly metrics: readonly string[];
   readonly blocks: readonly Block[];
@@ -61,6 +63,7 @@ export class IndexWriter {
   #textsEnd = 0;
   /** How many models the block has. */
   #count = 0;
+  #keyBytes = 0;
   #end = 0;
 
   private constructor(file: FileHandle) {
@@ -78,6 +81,7 @@ export class IndexWriter {
     this.#counts[entry.status]++;
     this.#statuses[at] = MODEL_STATUSES.indexOf(entry.status);
     this.#addText(JSON.stringify(entry));
+    this.#keyBytes = Math.max(this.#keyBytes, Buffer.byteLength(JSON.stringify(entry.key)));
     this.#ends[at] = this.#textsEnd;
     this.#rows[at] = entry.rows;
     this.#steps[at] = entry.steps ?? Number.NaN;
@@ -102,7 +106,7 @@ export class IndexWriter {
   async end(): Promise<void> {
     if (this.#count > 0) await this.#writeBlock();
     const metrics = [...this.#metrics.keys()].toSorted();
-    const directory: Directory = { counts: this.#counts, metrics, blocks: this.#blocks };
+    const directory: Directory = { counts: this.#counts, metrics, blocks: this.#blocks, keyBytes: this.#keyBytes };
     const text = Buffer.from(JSON.stringify(directory));
     const end = Buffer.alloc(END_BYTES);
     end.writeDoubleLE(this.#end, 0);
@@ -207,6 +211,10 @@ export class SetIndex {
 
   get counts(): Directory["counts"] {
     return this.#directory.counts;
+  }
+
+  get keyBytes(): number {
+    return this.#directory.keyBytes;
   }
 
   /** The names of the metrics that models have. */

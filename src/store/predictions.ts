@@ -14,7 +14,10 @@ import { idsOf, pageOf, type PageOptions } from "./pages.ts";
 import { atTheBeginning, named, toTime, type Fields, type NewEvent, type ProgressReport } from "./record.ts";
 import { PREDICTION_BYTES } from "./room.ts";
 
-export interface NewPrediction extends Pick<BatchPrediction, "job_id" | "which" | "unseen"> {
+export interface NewPrediction extends Pick<
+  BatchPrediction,
+  "job_id" | "split" | "which" | "fold" | "seed" | "unseen"
+> {
   readonly id: string;
   readonly owner: string;
   readonly datasets: readonly string[];
@@ -45,7 +48,10 @@ export type ChangedPrediction<Outcome extends string> = {
 const fields = [
   "model_job",
   "dataset",
+  "split",
   "which",
+  "fold",
+  "seed",
   "unseen",
   "weights_sha256",
   "status",
@@ -83,10 +89,11 @@ export class Predictions {
 
   /** @throws OverLimit, NoRoom */
   async create(prediction: NewPrediction): Promise<CreatedPrediction> {
-    const { id, owner, job_id, datasets, which, unseen, weights_sha256, rows, resultBytes } = prediction;
+    const { id, owner, job_id, datasets, split, which, fold, seed, unseen, weights_sha256 } = prediction;
     const event: NewEvent = { type: "created", message: "Created.", step: null, data: null };
     const traced = prediction.trace === null ? {} : { trace: prediction.trace };
-    const record = { which, unseen, weights_sha256, total_steps: rows, priority: 0, ...traced };
+    const chosen = Object.fromEntries(Object.entries({ split, fold, seed }).filter(([, value]) => value !== null));
+    const record = { ...chosen, which, unseen, weights_sha256, total_steps: prediction.rows, priority: 0, ...traced };
     const [outcome, detail] = await this.#database.run<[CreatedPrediction["outcome"], number | string]>(
       "create_prediction",
       keys.job(owner, id),
@@ -94,7 +101,7 @@ export class Predictions {
       datasets.join(" "),
       job_id,
       PREDICTION_BYTES,
-      resultBytes,
+      prediction.resultBytes,
       MAX_PREDICTIONS,
       JSON.stringify(event),
       ...Object.entries(record).flat(),
@@ -168,7 +175,10 @@ function toPrediction(id: string, record: Fields<(typeof fields)[number]>): Batc
     id,
     job_id: record.model_job!,
     dataset: datasets.length === 1 ? datasets[0] : datasets,
+    split: record.split as BatchPrediction["split"],
     which: record.which as BatchPrediction["which"],
+    fold: record.fold === null ? null : Number(record.fold),
+    seed: record.seed === null ? null : Number(record.seed),
     unseen: record.unseen as BatchPrediction["unseen"],
     weights_sha256: record.weights_sha256!,
     status: record.status as BatchPrediction["status"],

@@ -73,7 +73,7 @@
  * of `progress` count rows. It has besides:
  *
  * - `model_job`, `which`, `weights_sha256`: the job whose model predicts, and which weights of it
- * - `unseen`: as the API shows it
+ * - `unseen`, and `split`, `fold` and `seed` of a set: as the API shows them
  * - `result_bytes`: how many bytes of what its owner's datasets may have it takes: what its result
  *   may have, then what it has
  */

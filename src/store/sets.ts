@@ -61,6 +61,11 @@ export function indexId(setId: string): string {
   return `${setId}.index`;
 }
 
+/** The id of a file of a set: of a shard, by its number, or of the list of all models. */
+export function partId(setId: string, part: number | "index"): string {
+  return part === "index" ? indexId(setId) : shardId(setId, part);
+}
+
 export class Sets {
   readonly #database: Database;
 

@@ -73,9 +73,9 @@ async function upload(body: Buffer | string): Promise<Body> {
   return (await call("/v1/datasets", { method: "POST", headers: { "content-type": "text/csv" }, body })).body;
 }
 
-async function post(id: string | string[]): Promise<string> {
+async function post(id: string | string[], changes = {}): Promise<string> {
   const spec = {
-    data: { dataset: id, target: "target" },
+    data: { dataset: id, target: "target", ...changes },
     model: { layers: [{ type: "linear" }] },
     loss: { type: "cross_entropy" },
     optimizer: { type: "adam" },
@@ -142,6 +142,26 @@ test("a worker sends the CSV of a prediction to the api", async () => {
     body: "x",
   });
   expect(sent.status).toBe(401);
+  await worker.stop();
+});
+
+test("a worker fetches the models of a set to predict with", async () => {
+  const worker = await start("worker", { RAPPEL_API_URL: address });
+  const job = await post(dataset.id, { validation: { folds: 3 } });
+  expect((await untilEnded(job)).status).toBe("succeeded");
+  const headers = { "content-type": "application/json" };
+  const asked = { method: "POST", headers, body: JSON.stringify({ split: "out_of_fold" }) };
+  const { id } = (await call(`${job}/predictions`, asked)).body;
+  expect(await untilEnded(`${job}/predictions/${id}`)).toMatchObject({ status: "succeeded", error: null });
+  const result = await fetch(`${address}${job}/predictions/${id}/result`, { headers: { authorization } });
+  expect((await result.text()).split("\n").length).toBe(digits.toString().trimEnd().split("\n").length + 1);
+  // What it fetched is gone.
+  const set = job.split("/").at(-1)!;
+  const files = (directory: string) => readdirSync(join(directory, "datasets")).filter((name) => name.includes(set));
+  await expect.poll(() => files(directories.at(-1)!)).toEqual([]);
+  expect(files(directories[0]).toSorted()).toEqual([`${set}.0.result`, `${set}.index.result`]);
+  const fetched = await fetch(`${address}/internal/results/${set}.0`, { headers: { authorization } });
+  expect(fetched.status).toBe(401);
   await worker.stop();
 });
 

@@ -37,7 +37,10 @@ async function predict(): Promise<string> {
     job_id: model,
     datasets: [dataset],
     idempotency: null,
+    split: null,
     which: "final" as const,
+    fold: null,
+    seed: null,
     unseen: "error" as const,
     trace: null,
   };

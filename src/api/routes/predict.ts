@@ -95,7 +95,7 @@ export const predict: Routes = async (app, services) => {
 async function load(services: Services, owner: string, id: string, which: Which) {
   const { store } = services;
   const set = await servedSet(services, owner, id, which);
-  if (set !== null) return { set };
+  if (set !== null) return { set: set.source };
   const { job, file } = await servedModel(store, owner, id, which);
   const description = await store.jobs.description(owner, id);
   if (description === null) throw noSuchJob();

@@ -1,8 +1,7 @@
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { check } from "../../contract/resolve/faults.ts";
-import { findTable } from "../../contract/resolve/tables.ts";
-import { datasetIds, MAX_PREDICTIONS } from "../../contract/facts.ts";
+import { MAX_PREDICTIONS } from "../../contract/facts.ts";
 import { faulty, Problem } from "../../contract/errors.ts";
 import {
   BatchPrediction,
@@ -12,18 +11,14 @@ import {
 } from "../../contract/wire/batch-prediction.ts";
 import { JobId, PredictionId } from "../../contract/wire/common.ts";
 import { DatasetLost } from "../../data/dataset.ts";
-import { mostBytes } from "../../predict/batch.ts";
-import { unfit } from "../../predict/blocks.ts";
-import type { ModelSource } from "../../predict/model.ts";
-import { unfitPlaces } from "../../predict/series.ts";
-import { sourceOf } from "../../predict/source.ts";
 import type { ChangedPrediction, CreatedPrediction } from "../../store/predictions.ts";
 import { isTagged, sendTagged } from "../etag.ts";
 import { idempotencyHeaders, idempotencyOf, keyMismatch, once } from "../job-creation.ts";
+import { factsOfModel, factsOfSet } from "../prediction-facts.ts";
 import { notFound } from "../plugins/problems.ts";
 import { pageQuery } from "../requests.ts";
 import { bytes, json, notModified, problems } from "../responses.ts";
-import { servedModel, succeeded } from "../served-model.ts";
+import { succeededAny } from "../served-model.ts";
 import type { Routes, Services } from "../services.ts";
 import { wakeWorker } from "../wake.ts";
 import { noSuchJob } from "./jobs.ts";
@@ -66,17 +61,14 @@ export const predictions: Routes = async (app, services) => {
       const job_id = request.params.id;
       const use = idempotencyOf(request.headers["idempotency-key"], request, job_id, "predictions");
       const created = await once<CreatedPrediction>(store.predictions, owner, use, async () => {
-        await succeeded(store, owner, job_id);
+        const job = await succeededAny(store, owner, job_id);
         const { value: asked, faults } = check(BatchPredictionRequest, request.body);
         if (faults !== null) throw faulty("invalid_spec", faults);
-        const { source, weights_sha256 } = await sourceFor(services, owner, job_id, asked);
-        const { rows, resultBytes } = await sizesFor(services, owner, datasetIds(asked), source);
+        const known = { services, owner, id: job_id, asked, caller: reply.caller() };
+        const facts = job.models === null ? await factsOfModel(known) : await factsOfSet(known);
         const id = `pred_${await store.newUlid()}`;
-        const unseen = asked.unseen ?? source.unseen;
-        const { which } = asked;
-        const facts = { job_id, datasets: datasetIds(asked), which, unseen, weights_sha256, rows, resultBytes };
         const trace = services.traceContext?.() ?? null;
-        return await store.predictions.create({ id, owner, ...facts, idempotency: use, trace });
+        return await store.predictions.create({ id, owner, job_id, ...facts, idempotency: use, trace });
       });
       if (created.outcome === "created" && created.wake) await wakeWorker(services, log);
       return sendCreated(reply, created);
@@ -205,38 +197,6 @@ async function found({ store }: Services, owner: string, { id, prediction }: Par
   const record = await store.predictions.get(owner, prediction, id);
   if (record === null) throw missing();
   return record;
-}
-
-/** @throws Problem if there is no such model, or if it predicts from no table */
-async function sourceFor({ store }: Services, owner: string, id: string, { which }: BatchPredictionRequest) {
-  const { job, file } = await servedModel(store, owner, id, which);
-  const description = await store.jobs.description(owner, id);
-  if (description === null) throw noSuchJob();
-  const source = sourceOf(job.spec, description, file.sha256);
-  if (job.spec.data.text === null) return { source, weights_sha256: file.sha256 };
-  const message =
-    "cannot be predicted from: the model goes on with a text. Send its beginning as the prompt of /predict";
-  throw faulty("invalid_spec", [{ pointer: "/dataset", message }]);
-}
-
-/** @throws Problem if a dataset is not there, or they are none for this model, or too large */
-async function sizesFor({ store, config }: Services, owner: string, ids: readonly string[], source: ModelSource) {
-  const dataset = (id: string) => store.datasets.get(owner, id);
-  const { content, faults } = await findTable(ids, "/dataset", { dataset });
-  if (content === null) throw faulty("invalid_spec", faults);
-  const { window, inputs } = source;
-  const places = window === null ? [] : unfitPlaces(window, content.rows, content.columns);
-  const misfits = [...unfit(inputs, content.columns), ...places];
-  if (misfits.length > 0) throw faulty("invalid_spec", misfits);
-  const { rows } = content;
-  if (rows > MAX_DATASET_ROWS) {
-    const message = `has ${rows} rows, and a prediction may have ${MAX_DATASET_ROWS}: split it`;
-    throw faulty("invalid_spec", [{ pointer: "/dataset", message }]);
-  }
-  const resultBytes = mostBytes(source, content);
-  if (resultBytes <= config.maxDatasetBytes) return { rows, resultBytes };
-  const detail = `The CSV may take ${resultBytes} bytes, and may take ${config.maxDatasetBytes} (RAPPEL_MAX_DATASET_BYTES): predict from fewer rows at a time.`;
-  throw new Problem("too_large", detail);
 }
 
 function sendCreated(reply: FastifyReply, created: CreatedPrediction): FastifyReply {

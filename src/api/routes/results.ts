@@ -1,13 +1,14 @@
 /**
- * The results of workers on other hosts. Not part of the API: a worker shows a ticket
- * (src/store/tickets.ts) for a prediction, or a shard of a set, that it holds, not a key.
+ * The results of workers on other hosts, and the files of sets that such workers predict with. Not
+ * part of the API: a worker shows a ticket (src/store/tickets.ts) for a file, not a key.
  */
 import type { IncomingMessage } from "node:http";
 import { z } from "zod";
-import { PredictionId, ShardId } from "../../contract/wire/common.ts";
+import { PredictionId, SetFileId, ShardId } from "../../contract/wire/common.ts";
 import { Problem } from "../../contract/errors.ts";
 import { atMost } from "../../data/table/unpack.ts";
 import { bearerOf } from "../plugins/authentication.ts";
+import { notFound } from "../plugins/problems.ts";
 import { isShard } from "../../store/sets.ts";
 import type { Routes } from "../services.ts";
 
@@ -20,6 +21,20 @@ export const results: Routes = async (app, { store, files, config }) => {
     if (!isShard(id)) return await store.predictions.expected(owner, id);
     return (await store.sets.isExpected(owner, id)) ? shardBytes(config.maxStateBytes) : null;
   };
+
+  app.get(
+    "/internal/results/:id",
+    { config: { public: true }, schema: { hide: true, params: z.object({ id: SetFileId }) } },
+    async (request, reply) => {
+      const { id } = request.params;
+      const bearer = bearerOf(request);
+      const ticket = bearer === null ? null : await store.tickets.look(bearer);
+      if (ticket?.datasetId !== id) throw new Problem("unauthorized", "A worker's ticket for this file is needed.");
+      const file = await files.results.open(id);
+      if (file === null) throw notFound();
+      return reply.type("application/octet-stream").header("content-length", file.bytes).send(file.from(0));
+    },
+  );
 
   // The file is streamed to disk as it arrives.
   app.removeAllContentTypeParsers();

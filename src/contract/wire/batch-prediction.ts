@@ -3,22 +3,31 @@ import { z } from "zod";
 import { DatasetOrList } from "../schema/data-spec.ts";
 import { Count, JobId, list, PredictionId, Run, Sha256, Time } from "./common.ts";
 import { JobStatus } from "./job.ts";
-import { Which } from "./prediction.ts";
+import { Fold, SeedNumber, Which } from "./prediction.ts";
 
 /** Rows of the dataset. */
 export const MAX_DATASET_ROWS = 10_000_000;
 
+const OutOfFold = z.enum(["out_of_fold"]);
 const Unseen = z.enum(["error", "zeros"]);
 
 export const BatchPredictionRequest = z
   .strictObject({
-    dataset: DatasetOrList.describe(
+    dataset: DatasetOrList.optional().describe(
       "The dataset, of your own, or several whose columns stand side by side, row by row. It has every column that the model predicts from; other columns do not count.",
     ),
+    split: OutOfFold.optional().describe(
+      "In place of `dataset`, of a set with folds: its own dataset, each row of which is predicted by the model that did not train on it.",
+    ),
     which: Which,
+    fold: Fold,
+    seed: SeedNumber,
     unseen: Unseen.optional().describe(
       "What becomes of a class that no training row has: a fault, or zeros. As the job's spec says (`data.unseen`) if it is left out.",
     ),
+  })
+  .refine(({ dataset, split }) => (dataset === undefined) !== (split === undefined), {
+    error: "must have either dataset or split",
   })
   .meta({ id: "BatchPredictionRequest", description: "What to predict from." });
 export type BatchPredictionRequest = z.infer<typeof BatchPredictionRequest>;
@@ -49,7 +58,10 @@ export const BatchPrediction = z
     id: PredictionId,
     job_id: JobId.describe("The job whose model predicts."),
     dataset: DatasetOrList.describe("It may be deleted once the prediction has ended."),
+    split: OutOfFold.nullable().describe("What of the set's own dataset is predicted."),
     which: Which.removeDefault(),
+    fold: Fold.removeDefault().nullable().describe("Of a set: the fold whose models predict. Null: each row's own."),
+    seed: SeedNumber.removeDefault().nullable().describe("Of a set: the seed whose models predict, by its number."),
     unseen: Unseen,
     weights_sha256: Sha256.describe("Of the weights that predict."),
     status: PredictionStatus,

@@ -40,6 +40,11 @@ export const PredictionId = z
 /** The id of a shard of a model set, among the service's own processes. */
 export const ShardId = z.string().regex(new RegExp(`^job_${ulid}\\.(?:0|[1-9][0-9]{0,6})$`), "must be a shard's id");
 
+/** The id of a file of a model set: of a shard, or of the list of its models. */
+export const SetFileId = z
+  .string()
+  .regex(new RegExp(`^job_${ulid}\\.(?:index|0|[1-9][0-9]{0,6})$`), "must be the id of a set's file");
+
 export const StudyId = z
   .string()
   .regex(new RegExp(`^study_${ulid}$`), "must be a study's id")

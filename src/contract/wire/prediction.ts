@@ -22,6 +22,12 @@ export const Fold = z
   .default(0)
   .describe("Of a set: the number of the fold, counted from 0, whose models predict.");
 
+export const SeedNumber = z
+  .int()
+  .min(0)
+  .default(0)
+  .describe("Of a set: the number of the seed, counted from 0, whose models predict.");
+
 export const PredictionRequest = z
   .strictObject({
     rows: z

@@ -57,7 +57,7 @@ async function trainingRows(file: ViewedFile, data: DataSpec): Promise<Int32Arra
 }
 
 /** The columns that tell which rows train. */
-function splitColumns(file: ViewedFile, data: DataSpec): string[] {
+export function splitColumns(file: ViewedFile, data: DataSpec): string[] {
   const { validation, test, preprocess } = data;
   const isStratified = (rule: SplitRule | null) => rule !== null && "stratify" in rule && rule.stratify === true;
   const drops = preprocess.missing === "drop_row";

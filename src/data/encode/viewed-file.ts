@@ -145,6 +145,11 @@ export class ViewedFile implements ColumnSource {
     return this.content.rows;
   }
 
+  /** The number of a row in the file. */
+  numberIn(row: number): number {
+    return this.#rows === null ? row : this.#rows[row];
+  }
+
   async column(name: string): Promise<SourceColumn> {
     const index = this.index(name);
     const summary = this.content.columns[index];

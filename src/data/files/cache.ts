@@ -50,11 +50,15 @@ export interface DatasetCacheOptions {
   stalledMs?: number;
 }
 
-/** The file of a prediction's result, or of a shard's. */
-export interface SentResult {
+/** A file of results, which belongs to an owner. */
+export interface NamedResult {
   readonly owner: string;
   readonly id: string;
   readonly path: string;
+}
+
+/** The file of a prediction's result, or of a shard's. */
+export interface SentResult extends NamedResult {
   readonly sha256: string;
 }
 
@@ -121,21 +125,45 @@ export class DatasetCache {
    * @throws DatasetUnreachable
    */
   async send(result: SentResult): Promise<void> {
-    const { apiUrl, authorize, backoffMs = BACKOFF_MS, log } = this.#options;
     const { id, path, sha256 } = result;
+    await this.#tried(`The result of ${id} could not be sent to`, async () => {
+      const url = this.#url(`internal/results/${id}?sha256=${sha256}`);
+      const authorization = await this.#options.authorize(result);
+      await send({ url, authorization, path, sent: () => this.received++ });
+    });
+  }
+
+  /**
+   * Writes a file of a set of models, which the API has, to `path`. Whoever reads it checks it.
+   * @throws DatasetUnreachable
+   */
+  async fetchResult(result: NamedResult): Promise<void> {
+    const { authorize, stalledMs } = this.#options;
+    const { id, path } = result;
+    await this.#tried(`The file ${id} could not be fetched from`, async () => {
+      const [url, authorization] = [this.#url(`internal/results/${id}`), await authorize(result)];
+      await download({ url, authorization, path, stalledMs, versionOf: () => null, arrived: () => this.received++ });
+    });
+  }
+
+  #url(path: string): string {
+    const { apiUrl } = this.#options;
+    return new URL(path, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
+  }
+
+  /** @throws DatasetUnreachable once it has failed so often */
+  async #tried(failed: string, act: () => Promise<void>): Promise<void> {
+    const { apiUrl, backoffMs = BACKOFF_MS, log } = this.#options;
     const attempts = new Retry("result", log);
     for (let attempt = 1; ; attempt++) {
       try {
-        const url = new URL(`internal/results/${id}?sha256=${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`)
-          .href;
-        await send({ url, authorization: await authorize(result), path, sent: () => this.received++ });
+        await act();
         return attempts.worked();
       } catch (error) {
         attempts.failed(error);
         if (attempt === ATTEMPTS) {
           attempts.gaveUp();
-          const message = `The result of ${id} could not be sent to ${apiUrl}: ${reasonOf(error)}.`;
-          throw new DatasetUnreachable(message, { cause: error });
+          throw new DatasetUnreachable(`${failed} ${apiUrl}: ${reasonOf(error)}.`, { cause: error });
         }
       }
       await sleep(backoffMs * 2 ** (attempt - 1));
@@ -206,12 +234,11 @@ export class DatasetCache {
   }
 
   async #attempt(dataset: WantedDataset): Promise<void> {
-    const { apiUrl, authorize, stalledMs } = this.#options;
+    const { authorize, stalledMs } = this.#options;
     const name = columnsName(dataset);
     const path = join(this.#directory, `fetch-${name}-${process.pid}.columns`);
-    const url = new URL(`internal/datasets/${name}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
     await download({
-      url,
+      url: this.#url(`internal/datasets/${name}`),
       authorization: await authorize(dataset),
       path,
       versionOf: headerHash,
