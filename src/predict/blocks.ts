@@ -10,6 +10,7 @@ import type { ColumnSummary } from "../data/dataset.ts";
 import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
 import type { Encoder, InputEncoding } from "../data/encode/encoding.ts";
 import { shown } from "../data/columns/cell-reader.ts";
+import { momentText } from "../data/encode/where.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
 import { fitsShape, size } from "../engine/member/shape.ts";
 import { codeOf, numberOf, useOf, type CellRules, type Faults, type ReadCell, type Use } from "./columns.ts";
@@ -183,7 +184,7 @@ export class RawBlock {
     const value = this.#values.get(name)![row];
     const { type, classes } = this.#scans.get(name)!.summary;
     if (type === "numeric" || type === "tensor") return Number.isNaN(value) ? null : value;
-    if (type === "date") return Number.isNaN(value) ? null : dateText(value);
+    if (type === "date") return Number.isNaN(value) ? null : momentText(value);
     return value === MISSING_CODE ? null : classes![value];
   }
 

@@ -42,7 +42,7 @@ const MAX_BODIES_BYTES = 128 * 2 ** 20;
 const MAX_OWN_BODIES_BYTES = 96 * 2 ** 20;
 /** A thread that works longer on a request, though it should have stopped, is ended. */
 const MAX_WORK_MS = STOP_AFTER_MS + 3000;
-/** With the first request it starts, which takes long where every core trains. */
+/** To start, or to read the keys of a set, which takes long where every core trains. */
 const MAX_START_MS = 30_000;
 const RETRY_SECONDS = 1;
 
@@ -243,7 +243,8 @@ class PredictionThread {
     const id = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     const stop = () => void Atomics.store(this.#stop, 0, id);
-    const late = setTimeout(() => void this.end(tooSlow()), MAX_WORK_MS + (id === 1 ? MAX_START_MS : 0));
+    const starts = id === 1 || message.type === "load";
+    const late = setTimeout(() => void this.end(tooSlow()), MAX_WORK_MS + (starts ? MAX_START_MS : 0));
     signal.addEventListener("abort", stop, { once: true });
     const settle = (outcome: Outcome | Error) => {
       this.#asked = null;

@@ -70,7 +70,10 @@ export async function* textsOfSet(
   const lines = linesFor(served.first, outOfFold ? outOfFoldPlaces(set.spec) : []);
   const cells = await CellBlock.open(columns, partitionColumns(set.spec.data), columnsOf(served.first.inputs));
   const batch = new BlockPredictions(served, choice, folds, cells, lines);
-  const step = Math.max(1, Math.min(blockRows, Math.floor(MOST_BYTES / (cells.block.rowBytes + lines.maxBytes))));
+  // What is read, what a model takes of it, and what is written.
+  const encoded = served.first.inputs.reduce((sum, { shape }) => sum + 4 * size(shape), 0);
+  const most = MOST_BYTES / (cells.block.rowBytes + encoded + lines.maxBytes);
+  const step = Math.max(1, Math.min(blockRows, Math.floor(most)));
   yield [lines.header];
   for (let first = 0; first < rows; first += step) {
     const count = Math.min(step, rows - first);

@@ -1,10 +1,12 @@
-// Predictions of sets over whole datasets, and those of each row by the model that did not train on it.
+// Predictions of sets over whole datasets, and those of each row by the model that did not train on
+// it.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BatchPrediction } from "../../src/contract/wire/batch-prediction.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { SetEnds } from "../../src/set-ends.ts";
+import { startProcess } from "../worker/support.ts";
 import { openSetEnds } from "./service.ts";
 import { csvOf, linear, startTraining, type Row } from "./trained.ts";
 
@@ -39,8 +41,12 @@ const post = (id: string, body: unknown) => place.service.call("POST", `/v1/jobs
 async function predicted(id: string, asked: unknown): Promise<BatchPrediction> {
   const posted = await post(id, asked);
   expect(posted.status, posted.text).toBe(201);
+  return await end(posted.headers.location);
+}
+
+async function end(url: string): Promise<BatchPrediction> {
   for (;;) {
-    const { body } = await place.service.call("GET", posted.headers.location);
+    const { body } = await place.service.call("GET", url);
     if (body.finished_at !== null) return body as BatchPrediction;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -169,6 +175,22 @@ test("out of fold, a set without keys has its folds", async () => {
   const lines = await linesOf(await predicted(set.id, { split: "out_of_fold" }));
   expect(lines[0]).toMatch(/^row,fold,class/);
   expect(lines.slice(1).map((line) => line.split(",")[0])).toEqual(Array.from({ length: 31 }, (_, i) => String(i)));
+});
+
+test("a worker that dies in the middle leaves no trace in the bytes", async () => {
+  const set = await place.trained({ data: { ...data(), partition_by: "store", validation: { folds: 2 } } });
+  const undisturbed = await predicted(set.id, { split: "out_of_fold" });
+  await place.pause();
+  const { redis, directory } = place.service;
+  const dying = await startProcess({
+    REDIS_URL: redis.url,
+    DATA_DIR: directory,
+    RAPPEL_CRASH_AT: "mid-prediction",
+  });
+  const posted = await post(set.id, { split: "out_of_fold" });
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.goOn();
+  expect(await end(posted.headers.location)).toMatchObject({ run: 2, result: undisturbed.result });
 });
 
 test("what cannot be is told when it is posted", async () => {

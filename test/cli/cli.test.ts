@@ -229,6 +229,22 @@ test("a study is submitted, watched to its end, and says what is best", async ()
   expect([empty.code, empty.stderr]).toEqual([1, expect.stringMatching(/^\/space is required\.$/m)]);
 });
 
+test("a set of folds predicts by the fold that is asked for, and out of fold", async () => {
+  const input = moons().replace("every: 5", "folds: 3");
+  const { id } = JSON.parse((await rappel(["submit", "-", "--watch", "--json"], { input })).stdout);
+  const rows = { input: "x0,x1\n0.5,0.1\n2,-1\n" };
+  const answers = [];
+  for (const fold of ["0", "2"])
+    answers.push(JSON.parse((await rappel(["predict", id, "-", "--json", "--fold", fold], rows)).stdout).predictions);
+  expect(answers[0]).toHaveLength(2);
+  expect(answers[0]).not.toEqual(answers[1]);
+  const csv = (await rappel(["predict", id, "out-of-fold"])).stdout.trimEnd().split("\n");
+  expect(csv[0]).toBe("row,fold,class,probability_0,probability_1");
+  expect(csv).toHaveLength(201);
+  const missing = await rappel(["predict", id, "-", "--fold", "3"], rows);
+  expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("?fold must be below 3") });
+});
+
 test("a list continues after the page before", async () => {
   for (let i = 0; i < 3; i++) await rappel(["submit", "-"], { input: moons() });
   const ids = async (...args: string[]) => (await rappel(["jobs", ...args])).stdout.match(/^job_\w+/gm)!;
