@@ -103,6 +103,20 @@ describe("the same study", () => {
   });
 });
 
+test("a study that is paused again and again has the same trials", async () => {
+  work("newest first");
+  const wanted = (await over(service, (await study(service, asked({ seeds: 2 }))).id)).trials_sha256;
+  const { id } = await study(service, asked({ seeds: 2 }));
+  const post = (action: string) => service.call("POST", `/v1/studies/${id}/${action}`);
+  const pausing = async (): Promise<void> => {
+    if ((await post("pause")).status === 409) return;
+    await post("resume");
+    await pausing();
+  };
+  const [ended] = await Promise.all([over(service, id), pausing()]);
+  expect(ended).toMatchObject({ status: "succeeded", trials_sha256: wanted });
+});
+
 const extend = (id: string, total: unknown) => service.call("POST", `/v1/studies/${id}/trials`, { body: { total } });
 
 describe("a study that is given more trials", () => {
