@@ -145,3 +145,21 @@ test("a population has the same trials with any number of workers", async () => 
     expect(result!.weights_sha256).toBe(job.result!.weights_sha256);
   }
 }, 120_000);
+
+test("a trial whose parent was deleted has failed, and the study goes on", async () => {
+  await kill();
+  await start(1);
+  const sampler = { type: "population_based", population: 2 };
+  const space = { "/optimizer/lr": { uniform: [0.01, 0.1] } };
+  const { id } = await study(service, { ...population, sampler, space, trials: 2, seeds: 1 });
+  const { best } = await over(service, id);
+  for (const { jobs } of await trialsOf(service, id)) {
+    expect((await service.call("DELETE", `/v1/jobs/${jobs[0]}`)).status).toBe(204);
+  }
+  await service.call("POST", `/v1/studies/${id}/trials`, { body: { total: 4 } });
+  expect(await over(service, id)).toMatchObject({ status: "succeeded", best: { trial: best!.trial } });
+  const [, , ...next] = await trialsOf(service, id);
+  for (const { status, error } of next) {
+    expect([status, error]).toEqual(["failed", expect.stringMatching(/job_\w+, which was deleted/)]);
+  }
+}, 120_000);
