@@ -66,7 +66,8 @@ export async function factsOfSet({ services, owner, id, asked, caller }: Known):
   const { source } = found;
   settle(askedFaults(source, asked));
   const { shards, shardModels, index } = source;
-  const model = await unlessLost(() => runForSets("firstModel", { shards, shardModels, index }, caller));
+  const parts = { shards, shardModels, index };
+  const model = await unlessLost(services.store, owner, id, () => runForSets("firstModel", parts, caller));
   if (model === null)
     throw faulty("invalid_spec", [{ pointer: "", message: "asks a set none of whose models succeeded" }]);
   const first = sourceOf(source.spec, model.notes, model.sha256);

@@ -56,7 +56,7 @@ export async function useModel<T>(
       await file.close();
     }
   };
-  if (job.status === "succeeded") return await unlessLost(read);
+  if (job.status === "succeeded") return await unlessLost(store, owner, id, read);
   return await read().catch((error: unknown) => {
     throw error instanceof DamagedFile ? notEnded(job.status, "This model") : error;
   });
@@ -79,6 +79,8 @@ export async function usePooled(
     const found = await store.jobs.model(owner, id, which);
     if (found !== null) return found;
     if (which === "best") throw notFound("The pooled model kept no best weights.");
+    // The set may have been deleted meanwhile.
+    await setOf({ store }, owner, id);
     throw new Damaged("model");
   };
   return { description, file };
@@ -100,7 +102,7 @@ export async function stackedModels(
   if (which === "best") throw notFound("The best weights of a set are read model by model: /models/{number}/model.");
   try {
     const { shards } = setSource(job, set, (part) => files.results.pathOf(partId(id, part)));
-    const all = await unlessLost(() => stacked(shards));
+    const all = await unlessLost(store, owner, id, () => stacked(shards));
     return { ...all, sha256: job.result!.weights_sha256 };
   } catch (error) {
     throw error instanceof NotStackable ? new Problem("not_stackable", error.message) : error;
@@ -152,7 +154,9 @@ export async function listModels(
   if (job.status !== "succeeded") return pageOf(await endedModels(files, caller, job, set, asked));
   const path = files.results.pathOf(indexId(id));
   const { sort, ...query } = asked;
-  const page = await unlessLost(() => runForSets("listIndexed", { ...query, path, sort: sortOf(sort) }, caller));
+  const page = await unlessLost(store, caller.owner, id, () =>
+    runForSets("listIndexed", { ...query, path, sort: sortOf(sort) }, caller),
+  );
   if ("known" in page) throw faulty("invalid_parameter", [sortFault(page.known)]);
   return pageOf(page);
 }
@@ -188,12 +192,18 @@ function sortFault(known: readonly string[]): Fault {
   return { pointer: "?sort", message: `must be one of ${names}; - before all but number puts the largest first` };
 }
 
-/** @throws DatasetLost if a file is missing or damaged */
-export async function unlessLost<T>(use: () => Promise<T>): Promise<T> {
+/** @throws DatasetLost if a file is missing or damaged, Problem if the set was deleted meanwhile */
+export async function unlessLost<T>(
+  store: Services["store"],
+  owner: string,
+  id: string,
+  use: () => Promise<T>,
+): Promise<T> {
   try {
     return await use();
   } catch (error) {
     if (!isDamage(error)) throw error;
+    if ((await store.jobs.get(owner, id)) === null) throw noSuchJob();
     meters.damage.inc({ what: "set" });
     throw new DatasetLost(`A file of this set is missing or damaged: ${(error as Error).message}`, AGAIN);
   }

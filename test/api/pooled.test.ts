@@ -3,6 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { ModelDescription } from "../../src/contract/wire/model.ts";
 import type { SetModelDetails } from "../../src/contract/wire/model-set.ts";
+import { unlessLost } from "../../src/api/set-models.ts";
+import { DamagedFile } from "../../src/data/files/disk.ts";
 import type { SetEnds } from "../../src/set-ends.ts";
 import { ended, sha256, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { openSetEnds, specFor, startService, type Service } from "./service.ts";
@@ -173,4 +175,10 @@ test("told where the pooled model knows rows that a model holds back", async () 
   expect(await codes({ fraction: 0.2 })).toEqual([["pooled_rows", "/init"]]);
   expect(await codes({ column: "held" })).toEqual([]);
   expect(await codes(null)).toEqual([]);
+});
+
+test("what is read of a set that is deleted meanwhile is not found, and not damaged", async () => {
+  const gone = `job_${"0".repeat(26)}`;
+  const read = () => Promise.reject(new DamagedFile("The file of a shard is missing.", "0.result"));
+  await expect(unlessLost(service.store, "default", gone, read)).rejects.toMatchObject({ code: "not_found" });
 });

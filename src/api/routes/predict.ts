@@ -76,7 +76,7 @@ export const predict: Routes = async (app, services) => {
       assertSucceeded(progress.status);
       const isCsv = CSV.includes(mediaTypeOf(headers["content-type"]));
       const { signal } = reply.caller();
-      const answer = await unlessLost(() =>
+      const answer = await unlessLost(store, owner, params.id, () =>
         predictor.predict({
           owner,
           job: params.id,
