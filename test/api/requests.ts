@@ -44,7 +44,7 @@ type Described = (typeof operations)[number];
  * not get full.
  */
 const weighted = operations.flatMap((operation) => {
-  const often = { createJob: 8, createJobs: 1 }[operation.operationId] ?? 3;
+  const often = { createJob: 8, createJobs: 1, createPrediction: 9 }[operation.operationId] ?? 3;
   return Array.from({ length: operation.requestBody === undefined ? 1 : often }, () => operation);
 });
 
@@ -58,6 +58,8 @@ export class Requests {
   readonly #sets: string[] = [];
   /** Those with a pooled model. */
   readonly #pooledSets: string[] = [];
+  /** Jobs and studies that were paused, by the prefix of their ids. */
+  readonly #paused: Record<string, string[]> = { job_: [], study_: [] };
   readonly #next: Asked[] = [];
   #etag = '""';
 
@@ -107,6 +109,10 @@ export class Requests {
         this.learn({ operation, method, url } as Asked, { status: each, headers, body: job }, maxSteps);
     if (status === 201 && progress !== undefined && progress.total_steps > maxSteps)
       this.#next.push(this.plain("POST", `/v1/jobs/${id}/cancel`));
+    const [, , , asked, action] = new URL(url, "http://localhost").pathname.split("/");
+    const paused = Object.entries(this.#paused).find(([prefix]) => asked?.startsWith(prefix))?.[1];
+    if (action === "pause") paused?.push(asked);
+    if (action === "resume" && paused !== undefined) remove(paused, asked);
     if (method === "DELETE") for (const ids of Object.values(this.#ids)) remove(ids, url.split("/").at(-1)!);
   }
 
@@ -167,6 +173,8 @@ export class Requests {
       return random.pick(this.#sets.slice(-REMEMBERED));
     if (name !== "id") return String(random.chance(0.7) ? random.pick([5, 10, 12, 15, 20]) : fitting(schema, random));
     const prefix = { datasets: "ds_", weights: "w_", studies: "study_" }[path.split("/")[2]] ?? "job_";
+    const paused = this.#paused[prefix] ?? [];
+    if (path.endsWith("/resume") && paused.length > 0 && random.chance(0.9)) return random.pick(paused.slice(-3));
     const known = this.#ids[prefix];
     if (known.length === 0 || random.chance(0.15)) return freshId(random, prefix);
     // The latest one has hardly begun.

@@ -179,7 +179,9 @@ const ENDS = (() => {
     schedulers: [withDefaults(schedules.polynomial), withDefaults(schedules.exponential, { gamma: 0.1 })],
   };
   const times = [0, 1, 4, 5, 9, 30, 50, 320, 1_000_000];
-  const rates = Object.values(schedules).flatMap((type) => {
+  // A test of rates goes up to where a model diverges.
+  const training = Object.values(schedules).filter(({ tests }) => tests === undefined);
+  const rates = training.flatMap((type) => {
     const unset = Object.entries(required).filter(([name]) => type.options[name]?.default == null);
     const given = Object.fromEntries(unset.filter(([name]) => name in type.options));
     const open: Schedule = { ...withDefaults(type, given), interval: "step", warmup_steps: 0 };
