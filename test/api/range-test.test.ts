@@ -72,6 +72,15 @@ test("a test ends with a suggestion and the model that it began with", async () 
   const tuned = await over((body as Job).id);
   expect(tuned.result).toMatchObject({ weights_sha256: trained.result!.weights_sha256 });
   expect(tuned.result!.lr_range_test!.curve[0].loss).toBeLessThan(found!.curve[0].loss / 2);
+
+  // What goes on from a test begins at step 0 too.
+  const after = (body: object) =>
+    service.call("POST", `/v1/jobs/${job.id}/fork`, { body: { step: "final", overrides: still, ...body } });
+  expect((await after({})).body).toMatchObject({
+    code: "invalid_spec",
+    errors: [{ pointer: "/optimizer", message: "must be false: lr_range_test ends with the state of step 0" }],
+  });
+  expect((await after({ optimizer: false })).status).toBe(201);
 }, 60_000);
 
 test("a test that is paused begins again, and finds the same", async () => {

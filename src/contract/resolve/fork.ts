@@ -109,9 +109,8 @@ export async function resolveFork<Source extends ForkSource>(
     const unchanged = hasSameCourse(parent, resolved.spec);
     const changes = changesOf(head, parent, resolved.spec, unchanged);
     faults.push(...weightFaults(fork, head, resolved));
-    const { schedule } = resolved.spec;
-    if (use === "state" && scheduleType(schedule).tests)
-      faults.push({ pointer: "/optimizer", message: `must be false: ${schedule.type} begins at step 0` });
+    const untrained = testFault(parent, resolved.spec);
+    if (use === "state" && untrained !== null) faults.push({ pointer: "/optimizer", message: untrained });
     else if (use === "state")
       faults.push(
         ...optimizerFaults(head, parent, resolved),
@@ -126,6 +125,13 @@ export async function resolveFork<Source extends ForkSource>(
     await resolved?.table?.discard();
     throw error;
   }
+}
+
+/** A test of rates begins and ends with the weights and moments of step 0. */
+function testFault(parent: Spec, own: Spec): string | null {
+  const tests = ({ schedule }: Spec) => scheduleType(schedule).tests !== undefined;
+  if (tests(own)) return `must be false: ${own.schedule.type} begins at step 0`;
+  return tests(parent) ? `must be false: ${parent.schedule.type} ends with the state of step 0` : null;
 }
 
 type Head = ReturnType<typeof stateHead>;
