@@ -208,7 +208,7 @@ function isMissing(cell: Cell, reader: CellReader, amongTexts: boolean): boolean
 }
 
 const ABSENT = "is required: the model predicts from this column";
-const MISSING = "is missing, and no training row missed it: nothing replaces it";
+export const MISSING = "is missing, and no training row missed it: nothing replaces it";
 
 function textFault(cell: Cell, isMissing: boolean, mayMiss: boolean): string | null {
   if (cell === undefined) return ABSENT;

@@ -5,7 +5,7 @@
 import { booleanOf } from "../data/columns/cell-word.ts";
 import { shown, type CellReader } from "../data/columns/cell-reader.ts";
 import type { Key } from "../data/encode/keys.ts";
-import { codeOf, type Faults, type ReadCell } from "./columns.ts";
+import { codeOf, MISSING, type Faults, type ReadCell } from "./columns.ts";
 import type { Cell } from "./request.ts";
 
 /** What a key takes besides its texts, about. */
@@ -65,7 +65,9 @@ export class KeyNumbers {
   of(cell: (column: string) => Cell, row: number, faults: Faults): number | null {
     const codes = this.#columns.map(({ name, read }) => {
       const value = cell(name);
-      return value === undefined ? "is required: it says which model predicts" : read(value);
+      if (value === undefined) return "is required: it says which model predicts";
+      const code = read(value);
+      return code === MISSING ? "is missing: it says which model predicts" : code;
     });
     for (const [i, code] of codes.entries())
       if (typeof code === "string") faults.add(["rows", row, this.#columns[i].name], code);

@@ -184,7 +184,7 @@ describe("rows that no model takes", () => {
       /skipped.*1 row/,
       /failed/,
       /required/,
-      /missing/,
+      /missing: it says which model/,
     ].entries())
       expect(found[at].message).toMatch(message);
   });
