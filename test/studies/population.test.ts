@@ -94,5 +94,7 @@ test("what a fork may not change is told", () => {
   expect(faults({ parameters: [choice("/training/batch_size", [4, 8])] })).toEqual([
     "lets trials go on from others, which may not change /training/batch_size: leave it out of the space",
   ]);
-  expect(faults({ parameters, pruner: { type: "asha" } })).toEqual(["stops the worst itself, so /pruner must be none"]);
+  expect(faults({ parameters, pruner: { type: "asha" } })).toEqual([
+    "ends the worst members itself, so /pruner must be none",
+  ]);
 });

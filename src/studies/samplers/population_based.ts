@@ -29,7 +29,7 @@ export const population_based = defineSampler({
   round: ({ population }) => population,
   check(_options, { parameters, pruner }) {
     const fault = (message: string) => [{ option: "type", message }];
-    if (pruner.type !== "none") return fault("stops the worst itself, so /pruner must be none");
+    if (pruner.type !== "none") return fault("ends the worst members itself, so /pruner must be none");
     const fixed = parameters.find(({ pointer }) => FIXED.some((at) => contains(at, pointer)));
     if (fixed === undefined) return [];
     return fault(`lets trials go on from others, which may not change ${fixed.pointer}: leave it out of the space`);
