@@ -14,7 +14,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startProcess, type WorkerProcess } from "../worker/support.ts";
 import { assertDescribed, isValid, type Answer } from "./described.ts";
-import { Requests, type Asked } from "./requests.ts";
+import type { Asked } from "./asked.ts";
+import { Requests } from "./requests.ts";
 import type { SetEnds } from "../../src/set-ends.ts";
 import { openSetEnds, startService, type Service } from "./service.ts";
 

@@ -2,30 +2,10 @@
  * Requests for the operations of openapi.yaml, as it says, spoiled in one place, or wild; with ids
  * of what earlier ones created.
  */
-import { openapi, type Answer, type Operation, type Parameter, type Schema } from "./described.ts";
+import { asked, type Asked, type Described, type Draft } from "./asked.ts";
+import { openapi, type Answer, type Parameter, type Schema } from "./described.ts";
 import { fitting, freshId, Random, segment, spoiled, strangeTexts } from "./generate.ts";
 import { csv, specFor } from "./service.ts";
-
-export interface Asked {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer | undefined;
-  /** Null: there is no such operation. */
-  readonly operation: (Operation & { readonly path: string }) | null;
-  readonly kind: "fitting" | "spoiled" | "wild";
-  /** The body, if it is JSON. */
-  readonly json?: unknown;
-}
-
-/** A request in the making. */
-interface Draft {
-  method: string;
-  path: string;
-  query: [string, string][];
-  headers: Record<string, string>;
-  body: Buffer | undefined;
-}
 
 /** Of what the schema alone does not say: texts of JSON, and how long a test may take. */
 const likely: Record<string, readonly string[]> = {
@@ -38,7 +18,6 @@ const REMEMBERED = 40;
 const operations = Object.entries(openapi.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ ...operation, path, method: method.toUpperCase() })),
 );
-type Described = (typeof operations)[number];
 /**
  * Those that make something are asked for more often: the others live on it. But the store must
  * not get full.
@@ -383,20 +362,6 @@ export class Requests {
     };
     if (random.chance(0.5)) this.#spoilQuery(draft);
     return asked(draft, null, "wild");
-  }
-}
-
-function asked({ method, path, query, headers, body }: Draft, operation: Described | null, kind: Asked["kind"]): Asked {
-  const url = query.length === 0 ? path : `${path}?${new URLSearchParams(query).toString()}`;
-  return { method, url, headers, body, operation, kind, json: jsonOf(headers, body) };
-}
-
-function jsonOf(headers: Record<string, string>, body: Buffer | undefined): unknown {
-  if (body === undefined || headers["content-type"] !== "application/json") return undefined;
-  try {
-    return JSON.parse(body.toString());
-  } catch {
-    return undefined;
   }
 }
 
