@@ -50,8 +50,10 @@ export const predict: Routes = async (app, services) => {
         params: z.object({ id: JobId }),
         querystring: z.strictObject({
           which: Which.removeDefault().optional(),
-          fold: queryInteger(Fold.removeDefault()).optional(),
-          seed: queryInteger(PredictionRequest.shape.seed.removeDefault()).optional(),
+          fold: queryInteger(Fold.removeDefault()).optional().describe("Beside a CSV: the fold, as in a body of JSON."),
+          seed: queryInteger(PredictionRequest.shape.seed.removeDefault())
+            .optional()
+            .describe("Beside a CSV: the seed, as in a body of JSON."),
         }),
         consumes: ["application/json", "text/csv"],
         body: z.union([PredictionRequest, z.string().describe("A CSV, whose first line names the columns.")]),
