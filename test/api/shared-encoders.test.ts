@@ -159,7 +159,7 @@ test("a set may take the encoders of a job", async () => {
 });
 
 test.each([
-  [{ encoders: "shared" }, "/data/encoders", "partition_by alone"],
+  [{ encoders: "shared" }, "/data/encoders", "only with data.partition_by"],
   [
     { encoders: "shared", partition_by: "store", validation: { folds: 3 } },
     "/data/encoders",

@@ -124,7 +124,7 @@ export async function inheritanceOf(
     return null;
   }
   if (isSet(found.spec) && found.inherited === null) {
-    const message = `names ${job}, a set of models, which have each their own encoders: name the plain job of one, or a set with "encoders": "shared"`;
+    const message = `names ${job}, a set whose models have encoders of their own: name the plain job of one of them, or a set with "encoders": "shared"`;
     faults.push({ pointer, message });
     return null;
   }

@@ -82,7 +82,7 @@ function isPartitioned(data: Pick<DataSpec, "partition_by">): boolean {
 export function setFaults(parts: Partial<Spec>): Fault[] {
   if (parts.data?.encoders === "shared" && !isPartitioned(parts.data)) return [NOT_SHARED];
   if (parts.init === "pooled" && parts.training?.pooled === false)
-    return [{ pointer: "/init", message: 'is "pooled" for a set with "pooled": true in /training alone' }];
+    return [{ pointer: "/init", message: 'may be "pooled" only with "pooled": true in /training' }];
   if (!isSet(parts)) return parts.training?.pooled ? [NOT_POOLED] : [];
   const { data, observe, detectors, training, schedule } = parts;
   const faults: Fault[] = [];
@@ -102,7 +102,7 @@ export function setFaults(parts: Partial<Spec>): Fault[] {
 
 const NOT_SHARED: Fault = {
   pointer: "/data/encoders",
-  message: 'is "shared" for a set with data.partition_by alone: without it there are no keys to share encoders',
+  message: 'may be "shared" only with data.partition_by: without it there are no keys to share encoders',
 };
 
 function dataFaults(data: Spec["data"]): Fault[] {

@@ -41,7 +41,7 @@ export function fitShared({ table, data, targets, takes }: ShareInput): Promise<
   });
 }
 
-const noRows: DataFault = { pointer: "/data/encoders", message: "find no rows: in none of the models a row trains" };
+const noRows: DataFault = { pointer: "/data/encoders", message: "find no rows: no model has a row to train on" };
 
 /** The rows that train in any of the models, ascending. */
 async function trainingRows(file: ViewedFile, data: DataSpec): Promise<Int32Array> {
