@@ -10,11 +10,12 @@ import type { Caller } from "../data/pool.ts";
 import type { ColumnSummary } from "../data/dataset.ts";
 import { partitionColumns } from "../data/encode/features.ts";
 import { noValueFault } from "../data/encode/where.ts";
-import { mostBytes } from "../predict/batch.ts";
+import { linesOfModel, mostBytes } from "../predict/batch.ts";
 import { unfit } from "../predict/blocks.ts";
+import type { Lines } from "../predict/lines.ts";
 import { unfitPlaces } from "../predict/series.ts";
 import { choiceFaults, type SetSource } from "../predict/set.ts";
-import { mostBytesOfSet } from "../predict/set-batch.ts";
+import { linesOfSet, mostBytesOfSet } from "../predict/set-batch.ts";
 import { sourceOf } from "../predict/source.ts";
 import { runForSets } from "../sets/pool.ts";
 import type { NewPrediction } from "../store/predictions.ts";
@@ -52,7 +53,7 @@ export async function factsOfModel({ services, owner, id, asked }: Known): Promi
   const content = await tableOf(services, owner, datasets, "/dataset");
   const { inputs, window, unseen } = source;
   const places = window === null ? [] : unfitPlaces(window, content.rows, content.columns);
-  settle([...unfit(inputs, content.columns), ...places]);
+  settle([...unfit(inputs, content.columns), ...places, ...nameFaults(linesOfModel(source), "/dataset")]);
   const sizes = sizesOf(services, content, mostBytes(source, content));
   const chosen = { split: null, which, fold: null, seed: null, unseen: asked.unseen ?? unseen };
   return { datasets, ...chosen, weights_sha256: file.sha256, ...sizes };
@@ -73,6 +74,7 @@ export async function factsOfSet({ services, owner, id, asked, caller }: Known):
   const first = sourceOf(source.spec, model.notes, model.sha256);
   const datasets = split === null ? datasetIds(asked) : [...found.set.datasetIds];
   const content = await tableOf(services, owner, datasets, split === null ? "/dataset" : "/split");
+  settle(nameFaults(linesOfSet(first, source.spec, split !== null), "/split"));
   if (split === null) settle([...unfit(first.inputs, content.columns), ...unfitKeys(source, content.columns)]);
   const facts = { spec: source.spec, outOfFold: split !== null, keyBytes: model.keyBytes };
   const sizes = sizesOf(services, content, mostBytesOfSet(first, facts, content.rows));
@@ -105,6 +107,14 @@ function unfitKeys({ spec }: SetSource, columns: readonly ColumnSummary[]): Faul
     const end = why === "" ? "" : `, ${why}`;
     return [{ pointer: "/dataset", message: `${what} ${JSON.stringify(name)}${end}: it says which model predicts` }];
   });
+}
+
+/** A CSV in which two columns have one name cannot be read by the names. */
+function nameFaults({ twice }: Lines, pointer: string): Fault[] {
+  if (twice === null) return [];
+  const name = JSON.stringify(twice);
+  const message = `makes a CSV with two columns ${name}: train from a dataset whose column ${name} has another name`;
+  return [{ pointer, message }];
 }
 
 /** @throws Problem unless the datasets are there */

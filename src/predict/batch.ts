@@ -14,7 +14,7 @@ import type { PredictionResult } from "../contract/wire/batch-prediction.ts";
 import { BlockColumns } from "./blocks.ts";
 import { Faults } from "./columns.ts";
 import type { Prediction } from "./answers.ts";
-import { linesFor } from "./lines.ts";
+import { linesFor, type Lines } from "./lines.ts";
 import { ServedModel, type ModelSource } from "./model.ts";
 import { placeBytes, placesOf, Series } from "./series.ts";
 import { textsOfSet, type SetBatch } from "./set-batch.ts";
@@ -73,7 +73,7 @@ async function* texts(
 ): AsyncGenerator<string[]> {
   const { inputs, window } = source;
   const model = new ServedModel(source, file);
-  const lines = linesFor(source, window === null ? [] : placesOf(window));
+  const lines = linesOfModel(source);
   // A window may begin in the block before.
   const keep = window === null ? 0 : window.length - 1;
   const blocks = new BlockColumns(columns, inputs, model.rules, keep);
@@ -119,10 +119,14 @@ function samplesIn(lengths: Int32Array, kept: number, before: number): [number, 
   return found;
 }
 
+export function linesOfModel(source: ModelSource): Lines {
+  return linesFor(source, source.window === null ? [] : placesOf(source.window));
+}
+
 /** The most bytes that the CSV for so many rows takes. */
 export function mostBytes(source: ModelSource, { rows, columns }: DatasetSummary): number {
   const { window } = source;
-  const { header, maxBytes } = linesFor(source, window === null ? [] : placesOf(window));
+  const { header, maxBytes } = linesOfModel(source);
   const places = window === null ? 0 : placeBytes(window, columns);
   return Buffer.byteLength(header) + rows * (maxBytes + places);
 }

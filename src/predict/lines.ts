@@ -15,6 +15,8 @@ export const NUMBER_BYTES = 24;
 export type Cells = readonly (string | number | null)[];
 
 export interface Lines {
+  /** A name that two columns have; null: each has its own. */
+  readonly twice: string | null;
   readonly header: string;
   /** The most that a line takes. */
   readonly maxBytes: number;
@@ -23,7 +25,7 @@ export interface Lines {
 }
 
 /** @param shape that of the prediction for one row */
-function linesOf(loss: Member, target: TargetEncoding, shape: Shape, places: Cells): Lines {
+function linesOf(loss: Member, target: TargetEncoding, shape: Shape, places: readonly string[]): Lines {
   const { column, words = ["0", "1"] } = target;
   const isYesOrNo = typeof column === "string" && size(shape) === 1 && losses[loss.type].targets === "probability";
   const classes = target.classes ?? (isYesOrNo ? words : null);
@@ -37,12 +39,12 @@ function linesOf(loss: Member, target: TargetEncoding, shape: Shape, places: Cel
 }
 
 /** @param places the names of the columns before those of the prediction */
-export function linesFor({ layers, loss, inputs, target }: ModelSource, places: Cells = []): Lines {
+export function linesFor({ layers, loss, inputs, target }: ModelSource, places: readonly string[] = []): Lines {
   const { prediction } = planForward({ model: { layers }, inputs, outputs: outputsOf(target) });
   return linesOf(loss, target, prediction, places);
 }
 
-function ofClasses(places: Cells, classes: readonly string[], shape: Shape, areProbable: boolean): Lines {
+function ofClasses(places: readonly string[], classes: readonly string[], shape: Shape, areProbable: boolean): Lines {
   const positions = shape.length === 1 ? 1 : size(shape.slice(0, -1));
   const names = numbered("class", positions).flatMap((name) => {
     const place = name.replace("class", "probability");
@@ -61,9 +63,10 @@ function ofClasses(places: Cells, classes: readonly string[], shape: Shape, areP
   return lines([...places, ...names], maxBytes, cells);
 }
 
-function lines(names: Cells, maxBytes: number, cells: (prediction: Prediction) => Cells): Lines {
+function lines(names: readonly string[], maxBytes: number, cells: (prediction: Prediction) => Cells): Lines {
   // The quotes of a first cell that is empty, and the line feed.
   return {
+    twice: names.find((name, i) => names.indexOf(name) < i) ?? null,
     header: line(names),
     maxBytes: maxBytes + 3,
     of: (prediction, before = []) => line([...before, ...cells(prediction)]),

@@ -31,9 +31,9 @@ export interface SetBatch {
   readonly outOfFold: boolean;
 }
 
-/** The names of the columns before those of an out-of-fold prediction. */
-function outOfFoldPlaces({ data }: Pick<SetSource["spec"], "data">): string[] {
-  return ["row", ...partitionColumns(data), "fold"];
+/** @param first a model of the set */
+export function linesOfSet(first: ModelSource, { data }: Pick<SetSource["spec"], "data">, outOfFold: boolean): Lines {
+  return linesFor(first, outOfFold ? ["row", ...partitionColumns(data), "fold"] : []);
 }
 
 /**
@@ -46,7 +46,7 @@ export function mostBytesOfSet(
   { spec, outOfFold, keyBytes }: { spec: SetSource["spec"]; outOfFold: boolean; keyBytes: number },
   rows: number,
 ): number {
-  const { header, maxBytes } = linesFor(first, outOfFold ? outOfFoldPlaces(spec) : []);
+  const { header, maxBytes } = linesOfSet(first, spec, outOfFold);
   const places = outOfFold ? keyBytes + 2 * (NUMBER_BYTES + 1) : 0;
   return Buffer.byteLength(header) + rows * (maxBytes + places);
 }
@@ -67,7 +67,7 @@ export async function* textsOfSet(
   const served = await ServedSet.open(set, MOST_CREW_BYTES);
   if (served.first === null) throw new Error("No model of the set succeeded.");
   const folds = outOfFold ? await foldsOfRows(table, set.spec.data, rows) : null;
-  const lines = linesFor(served.first, outOfFold ? outOfFoldPlaces(set.spec) : []);
+  const lines = linesOfSet(served.first, set.spec, outOfFold);
   const cells = await CellBlock.open(columns, partitionColumns(set.spec.data), columnsOf(served.first.inputs));
   const batch = new BlockPredictions(served, choice, folds, cells, lines);
   // What is read, what a model takes of it, and what is written.

@@ -197,7 +197,19 @@ test("what cannot be is told when it is posted", async () => {
   const plain = await place.trained({ data: data() });
   const set = await place.trained({ data: { ...data(), partition_by: "store" } });
   const narrow = (await place.service.upload(csvOf(ROWS.map(({ x, colour }) => ({ x, colour }))))).id;
+  const named = await place.service.upload(
+    csvOf(ROWS.map(({ store, ...rest }, i) => ({ ...rest, row: store, value: i }))),
+  );
+  const keyed = { ...data(), dataset: named.id, partition_by: "row" };
+  const folds = await place.trained({ data: { ...keyed, validation: { folds: 2 } } });
+  const windows = await place.trained({
+    data: { dataset: named.id, target: "price", features: ["x"], window: { order: "value", length: 3 } },
+    model: { layers: [{ type: "flatten" }, linear()] },
+    loss: { type: "mse" },
+  });
   const cases: [Job, unknown, string, RegExp][] = [
+    [folds, { split: "out_of_fold" }, "/split", /two columns "row": train from .* another name$/],
+    [windows, { dataset: named.id }, "/dataset", /two columns "value"/],
     [plain, { split: "out_of_fold" }, "/split", /set of models/],
     [plain, { dataset, fold: 1 }, "/fold", /set of models/],
     [set, { split: "out_of_fold" }, "/split", /folds/],
