@@ -8,6 +8,8 @@ export default defineConfig({
     execArgv: nodeArguments.filter((argument) => argument.startsWith("--import")),
     // Real Redis servers and real service processes: two files at once is what two cores carry.
     maxWorkers: 2,
+    // What is waited for comes when a loaded machine gets to it.
+    expect: { poll: { timeout: 20_000 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
