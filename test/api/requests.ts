@@ -20,11 +20,20 @@ const operations = Object.entries(openapi.paths).flatMap(([path, methods]) =>
 );
 /**
  * Those that make something are asked for more often: the others live on it. But the store must
- * not get full.
+ * not get full. So are those that few jobs and studies are in the state for.
  */
+const often: Readonly<Record<string, number>> = {
+  createJob: 8,
+  createJobs: 1,
+  createPrediction: 9,
+  pauseStudy: 5,
+  resumeStudy: 5,
+  pauseJob: 2,
+  resumeJob: 2,
+};
 const weighted = operations.flatMap((operation) => {
-  const often = { createJob: 8, createJobs: 1, createPrediction: 9 }[operation.operationId] ?? 3;
-  return Array.from({ length: operation.requestBody === undefined ? 1 : often }, () => operation);
+  const times = often[operation.operationId] ?? (operation.requestBody === undefined ? 1 : 3);
+  return Array.from({ length: times }, () => operation);
 });
 
 export class Requests {
@@ -92,6 +101,8 @@ export class Requests {
     const paused = Object.entries(this.#paused).find(([prefix]) => asked?.startsWith(prefix))?.[1];
     if (action === "pause") paused?.push(asked);
     if (action === "resume" && paused !== undefined) remove(paused, asked);
+    if (method !== "DELETE" && action !== "cancel") return;
+    if (paused !== undefined) remove(paused, asked);
     if (method === "DELETE") for (const ids of Object.values(this.#ids)) remove(ids, url.split("/").at(-1)!);
   }
 
