@@ -16,8 +16,9 @@ import type { Lines } from "../predict/lines.ts";
 import { unfitPlaces } from "../predict/series.ts";
 import { choiceFaults, type SetSource } from "../predict/set.ts";
 import { linesOfSet, mostBytesOfSet } from "../predict/set-batch.ts";
-import { sourceOf } from "../predict/source.ts";
+import { oneModel, sourceOf } from "../predict/source.ts";
 import { runForSets } from "../sets/pool.ts";
+import { pooledModel } from "../store/pooled-model.ts";
 import type { NewPrediction } from "../store/predictions.ts";
 import { noSuchJob } from "./routes/jobs.ts";
 import { servedModel } from "./served-model.ts";
@@ -69,14 +70,17 @@ export async function factsOfSet({ services, owner, id, asked, caller }: Known):
   const { shards, shardModels, index } = source;
   const parts = { shards, shardModels, index };
   const model = await unlessLost(services.store, owner, id, () => runForSets("firstModel", parts, caller));
-  if (model === null)
+  const pooled = model === null ? await pooledModel(services.store, owner, id, which) : null;
+  const first = model
+    ? sourceOf(source.spec, model.notes, model.sha256)
+    : pooled && oneModel(source.spec, pooled).source;
+  if (first === null)
     throw faulty("invalid_spec", [{ pointer: "", message: "asks a set none of whose models succeeded" }]);
-  const first = sourceOf(source.spec, model.notes, model.sha256);
   const datasets = split === null ? datasetIds(asked) : [...found.set.datasetIds];
   const content = await tableOf(services, owner, datasets, split === null ? "/dataset" : "/split");
   settle(nameFaults(linesOfSet(first, source.spec, split !== null), "/split"));
   if (split === null) settle([...unfit(first.inputs, content.columns), ...unfitKeys(source, content.columns)]);
-  const facts = { spec: source.spec, outOfFold: split !== null, keyBytes: model.keyBytes };
+  const facts = { spec: source.spec, outOfFold: split !== null, keyBytes: model?.keyBytes ?? 0 };
   const sizes = sizesOf(services, content, mostBytesOfSet(first, facts, content.rows));
   // A class that no row of the other folds has was zeros in the validation of the model too.
   const own = split === null ? { fold: asked.fold, unseen: first.unseen } : { fold: null, unseen: "zeros" as const };

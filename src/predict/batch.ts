@@ -15,7 +15,7 @@ import { BlockColumns } from "./blocks.ts";
 import { Faults } from "./columns.ts";
 import type { Prediction } from "./answers.ts";
 import { linesFor, type Lines } from "./lines.ts";
-import { ServedModel, type ModelSource } from "./model.ts";
+import { ServedModel, type ModelSource, type OneModel } from "./model.ts";
 import { placeBytes, placesOf, Series } from "./series.ts";
 import { textsOfSet, type SetBatch } from "./set-batch.ts";
 
@@ -30,12 +30,6 @@ export interface Batch {
   readonly csvPath: string;
   /** How many rows are read at a time; if absent, as many as are good. */
   readonly blockRows?: number;
-}
-
-/** The model of a job, and its file. */
-export interface OneModel {
-  readonly source: ModelSource;
-  readonly file: Uint8Array;
 }
 
 /**

@@ -183,10 +183,14 @@ export function numberOf(
   };
 }
 
-/** Reads cells of classes, as the code that a class has among the encoder's. */
+/**
+ * Reads cells of classes, as the code that a class has among the encoder's.
+ * @param unknown what a class is read as that is not among them
+ */
 export function codeOf(
   { column, classes }: Pick<CategoricalEncoder, "column" | "classes">,
   { mayMiss, unseen, reader }: CellRules,
+  unknown: ReadCell = (cell) => (unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes)),
 ): ReadCell {
   const codes = new Map(classes.map((name, code) => [name, code]));
   const kind = kindOf(classes);
@@ -198,8 +202,7 @@ export function codeOf(
     if (isMissing(cell, reader, kind === "texts")) return mayMiss ? MISSING_CODE : MISSING;
     const code = spellings(cell, classes, valuesIn).flatMap((text) => codes.get(text) ?? [])[0];
     if (code !== undefined) return code;
-    if (typeof cell === "object") return `must be a class, not ${shown(cell)}`;
-    return unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes);
+    return typeof cell === "object" ? `must be a class, not ${shown(cell)}` : unknown(cell);
   };
 }
 
@@ -226,14 +229,14 @@ export function unknownCharacters(points: ReadonlySet<number>): string {
   return `has ${first}${more}, which the training text lacks: the model has no tokens for them`;
 }
 
-function numberIn(cell: Cell, reader: CellReader): number | string {
+export function numberIn(cell: Cell, reader: CellReader): number | string {
   if (typeof cell === "number") return Number.isFinite(cell) ? cell : TOO_LARGE;
   if (typeof cell !== "string") return `must be a number, not ${shown(cell)}`;
   const read = reader.number(cell);
   return "value" in read ? read.value : read.fault;
 }
 
-function dateIn(cell: Cell, reader: CellReader, column: string): number | string {
+export function dateIn(cell: Cell, reader: CellReader, column: string): number | string {
   if (typeof cell !== "string") return `must be a date such as "2024-01-31", not ${shown(cell)}`;
   const read = reader.date(cell.trim(), column);
   return "value" in read ? read.value : read.fault;
@@ -255,7 +258,7 @@ function inRange(value: number, range: number): number | string {
 type ClassKind = "numbers" | "dates" | "others" | "texts";
 
 /** What the classes of a column are. Among texts some words are no missing cells. */
-function kindOf(classes: readonly string[]): ClassKind {
+export function kindOf(classes: readonly string[]): ClassKind {
   if (classes.every((name) => String(Number(name)) === name)) return "numbers";
   if (classes.every((name) => dateTexts(Date.parse(name)).includes(name))) return "dates";
   const evidence = new Evidence(null);

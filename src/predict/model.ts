@@ -34,6 +34,12 @@ export interface ModelSource {
   readonly weights_sha256: string;
 }
 
+/** The model of a job, and its file. */
+export interface OneModel {
+  readonly source: ModelSource;
+  readonly file: Uint8Array;
+}
+
 /** Rows of a request, encoded for a model. */
 export interface Encoded {
   readonly inputs: readonly InputArray[];

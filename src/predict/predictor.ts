@@ -11,7 +11,7 @@ import { Abandoned } from "../data/pool.ts";
 import { Problem, retryLater } from "../contract/errors.ts";
 import type { Which } from "../contract/wire/prediction.ts";
 import { meters } from "../meters.ts";
-import type { ModelSource } from "./model.ts";
+import type { OneModel } from "./model.ts";
 import { STOP_AFTER_MS, tooSlow } from "./limits.ts";
 import type { Choice } from "./request.ts";
 import type { SetSource } from "./set.ts";
@@ -30,7 +30,7 @@ export interface PredictionTask {
   /** Which model predicts from the rows of a CSV; null: the body is JSON, and says it. */
   readonly csv: Choice | null;
   /** Called if no thread has the model. */
-  readonly load: (which: Which) => Promise<{ source: ModelSource; file: Uint8Array } | { set: SetSource }>;
+  readonly load: (which: Which) => Promise<OneModel | { set: SetSource; pooled: OneModel | null }>;
   /** Aborts once nobody waits for the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -189,8 +189,11 @@ async function answerOf(thread: PredictionThread, task: PredictionTask) {
     if (outcome.type !== "missing") throw failureOf(outcome);
     const { which } = outcome;
     const found = await task.load(which);
-    const model: Loaded = "set" in found ? found : { source: found.source, file: owned(found.file) };
-    const moved = "file" in model ? [model.file.buffer] : [];
+    const ofOne = ({ source, file }: OneModel) => ({ source, file: owned(file) });
+    const model: Loaded =
+      "set" in found ? { set: found.set, pooled: found.pooled && ofOne(found.pooled) } : ofOne(found);
+    const file = "set" in model ? model.pooled?.file : model.file;
+    const moved = file === undefined ? [] : [file.buffer];
     const loaded = await thread.ask({ type: "load", job, which, ...model }, moved, signal);
     if (loaded.type !== "loaded") throw failureOf(loaded);
     body = outcome.body;

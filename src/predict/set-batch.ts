@@ -1,7 +1,8 @@
 /*
  * Predicts with a set of models from all rows of a dataset: each by the model of its key, or by the
- * one that did not train on it. A block of rows is read, and then the models that it needs, one
- * after the other. Blocks are large, so that a model is read once for many of its rows.
+ * one that did not train on it. Where a key has no model the pooled one predicts, if there is one.
+ * A block of rows is read, and then the models that it needs, one after the other. Blocks are
+ * large, so that a model is read once for many of its rows.
  */
 import { crashPoint } from "../crash-point.ts";
 import type { TablePath } from "../data/beside.ts";
@@ -14,7 +15,7 @@ import { size } from "../engine/member/shape.ts";
 import { columnsOf, RawBlock } from "./blocks.ts";
 import { Faults } from "./columns.ts";
 import { linesFor, NUMBER_BYTES, type Cells, type Lines } from "./lines.ts";
-import type { ModelSource, ServedModel } from "./model.ts";
+import type { ModelSource, OneModel, ServedModel } from "./model.ts";
 import type { Choice } from "./request.ts";
 import { ServedSet, type Groups, type SetSource } from "./set.ts";
 
@@ -26,6 +27,8 @@ const MOST_CREW_BYTES = 2 ** 28;
 
 export interface SetBatch {
   readonly set: SetSource;
+  /** Predicts where no model of a key does; null: there is none. */
+  readonly pooled: OneModel | null;
   readonly choice: Omit<Choice, "at">;
   /** Whether each row is predicted by the model of the fold that it validates in. */
   readonly outOfFold: boolean;
@@ -59,12 +62,12 @@ interface Input {
 }
 
 export async function* textsOfSet(
-  { set, choice, outOfFold }: SetBatch,
+  { set, pooled, choice, outOfFold }: SetBatch,
   { table, columns, blockRows = MOST_ROWS }: Input,
   done: (rows: number) => void,
 ): AsyncGenerator<string[]> {
   const { rows } = columns.content;
-  const served = await ServedSet.open(set, MOST_CREW_BYTES);
+  const served = await ServedSet.open(set, pooled, MOST_CREW_BYTES);
   if (served.first === null) throw new Error("No model of the set succeeded.");
   const folds = outOfFold ? await foldsOfRows(table, set.spec.data, rows) : null;
   const lines = linesOfSet(served.first, set.spec, outOfFold);
@@ -110,7 +113,7 @@ class BlockPredictions {
     const texts: string[] = [];
     for await (const [model, rows] of this.#set.models(groups)) {
       // Rows whose model failed or was skipped have no line, as those that validate no model.
-      if (this.#folds !== null && model.entry.status !== "succeeded") continue;
+      if (this.#folds !== null && model?.entry.status !== "succeeded") continue;
       const own = faults.of(rows);
       const served = this.#set.serve(model, this.#choice.which, rows.length, own);
       faults.settle();

@@ -5,6 +5,9 @@
  * model is read from the file of its shard when rows of a request need it. A crew takes its weights
  * in place of those of the model before. So a set of any size takes the memory of its keys, and
  * the time of a request grows with the models that it needs.
+ *
+ * A set may have a pooled model, of the rows of all keys. It predicts where no model of the key
+ * does: the key is unknown, or its model failed or was skipped.
  */
 import type { Fault } from "../contract/resolve/faults.ts";
 import { modelsOf, type SetShape } from "../contract/resolve/set-shape.ts";
@@ -20,9 +23,9 @@ import { firstModel, type ModelPaths } from "../sets/first-model.ts";
 import { SetIndex } from "../sets/set-index.ts";
 import { ShardFile, type ShardModel } from "../sets/shard-file.ts";
 import { Faults } from "./columns.ts";
-import { KeyNumbers } from "./keys.ts";
+import { KeyNumbers, OTHER_KEY } from "./keys.ts";
 import { tooLarge } from "./limits.ts";
-import { noLanguage, outputsOf, ServedModel, type ModelSource } from "./model.ts";
+import { noLanguage, outputsOf, ServedModel, type ModelSource, type OneModel } from "./model.ts";
 import type { Asked, Cell, Choice, Rows } from "./request.ts";
 import { sourceOf, UNKNOWN_READING, type ModelSpec } from "./source.ts";
 
@@ -51,41 +54,51 @@ export function setSource(
   };
 }
 
+/** In place of a number: the pooled model. */
+const POOLED = -1;
+
 /** Rows by the number of the model that predicts for them. */
 export type Groups = ReadonlyMap<number, readonly number[]>;
 
 export class ServedSet {
   readonly source: SetSource;
-  /** The first model that succeeded; null: none did. */
+  /** The first model that succeeded, or the pooled one; null: there is neither. */
   readonly first: ModelSource | null;
+  readonly #pooled: OneModel | null;
   readonly #keys: KeyNumbers;
   readonly #crews: Crews;
 
-  private constructor(source: SetSource, first: ModelSource | null, keys: KeyNumbers, crews: Crews) {
+  private constructor(
+    { source, pooled }: { readonly source: SetSource; readonly pooled: OneModel | null },
+    first: ModelSource | null,
+    keys: KeyNumbers,
+    crews: Crews,
+  ) {
     this.source = source;
     this.first = first;
+    this.#pooled = pooled;
     this.#keys = keys;
     this.#crews = crews;
   }
 
   /** @param mostBytes for its crews. @throws DamagedFile */
-  static async open(source: SetSource, mostBytes: number): Promise<ServedSet> {
+  static async open(source: SetSource, pooled: OneModel | null, mostBytes: number): Promise<ServedSet> {
     const { spec, shape, index: path } = source;
     const found = await firstModel(source);
-    const first = found && sourceOf(spec, found.notes, found.sha256);
+    const first = found === null ? (pooled?.source ?? null) : sourceOf(spec, found.notes, found.sha256);
     const index = await SetIndex.open(path);
     try {
       const keys = index.keys(shape.folds * shape.seeds);
       const reader = new CellReader(first?.reading ?? UNKNOWN_READING);
-      const numbers = await KeyNumbers.of(partitionColumns(spec.data), keys, reader);
-      return new ServedSet(source, first, numbers, new Crews(mostBytes));
+      const numbers = await KeyNumbers.of(partitionColumns(spec.data), keys, { reader, takesOthers: pooled !== null });
+      return new ServedSet({ source, pooled }, first, numbers, new Crews(mostBytes));
     } finally {
       await index.close();
     }
   }
 
   get bytes(): number {
-    return this.#keys.bytes + this.#crews.bytes;
+    return this.#keys.bytes + this.#crews.bytes + (this.#pooled?.file.length ?? 0);
   }
 
   get reading(): Reading {
@@ -130,14 +143,18 @@ export class ServedSet {
     const all = () => Array.from({ length: asked.count }, (_, row) => row);
     if (this.#keys.isOne) return groups.set(numberOf(this.source.shape, { ...choice, key: 0 }), all());
     if (asked.kind === "inputs") throw faulty("invalid_spec", [NO_KEY]);
-    const { window } = this.source.spec.data;
+    const { data } = this.source.spec;
+    const columns = partitionColumns(data);
+    const isAsBefore = (row: number) => columns.every((name) => asked.cell(row, name) === asked.cell(row - 1, name));
     for (let row = 0; row < asked.count; row++) {
       const number = this.modelOf((column) => asked.cell(row, column), row, choice, faults);
       if (number === null) continue;
       const rows = groups.get(number);
       if (rows !== undefined) rows.push(row);
       else groups.set(number, [row]);
-      if (window === null || groups.size === 1) continue;
+      // Keys that are unknown have one model, but are not the same key.
+      const isSame = groups.size === 1 && (number !== POOLED || row === 0 || isAsBefore(row));
+      if (data.window === null || isSame) continue;
       faults.add(["rows", row], "has another key than the row before: send the rows of each key by themselves");
       break;
     }
@@ -152,13 +169,16 @@ export class ServedSet {
     faults: Faults,
   ): number | null {
     const key = this.#keys.of(cell, row, faults);
-    return key === null ? null : numberOf(this.source.shape, { key, fold, seed });
+    if (key === null) return null;
+    return key === OTHER_KEY ? POOLED : numberOf(this.source.shape, { key, fold, seed });
   }
 
-  /** The models of these numbers, in their order, each with what it has in `groups`. */
-  async *models(groups: Groups): AsyncGenerator<[ShardModel, readonly number[]]> {
+  /** The models of these numbers, each with what it has in `groups`. Null is the pooled one. */
+  async *models(groups: Groups): AsyncGenerator<[ShardModel | null, readonly number[]]> {
     const { shards, shardModels } = this.source;
-    const numbers = [...groups.keys()].sort((a, b) => a - b);
+    const others = groups.get(POOLED);
+    if (others !== undefined) yield [null, others];
+    const numbers = [...groups.keys()].filter((number) => number !== POOLED).sort((a, b) => a - b);
     for (const [shard, wanted] of Map.groupBy(numbers, (number) => Math.floor(number / shardModels))) {
       const file = await ShardFile.open(shards[shard]);
       try {
@@ -170,10 +190,14 @@ export class ServedSet {
   }
 
   /**
-   * The model, until the next one is served; null: `faults` says why it does not predict.
+   * The model or the pooled one in its place, until the next one is served. Null: `faults` says why
+   * none predicts.
    * @param rows how many rows it is to predict
    */
-  serve(model: ShardModel, which: Which, rows: number, faults: Faults): ServedModel | null {
+  serve(model: ShardModel | null, which: Which, rows: number, faults: Faults): ServedModel | null {
+    const pooled = this.#pooled;
+    if (model === null || (pooled !== null && model.entry.status !== "succeeded"))
+      return this.#crews.serve(pooled!.source, pooled!.file);
     const { status, error, number } = model.entry;
     const file = model.file(which);
     if (file !== null) return this.#crews.serve(sourceOf(this.source.spec, model.notes()!, file.sha256), file.bytes);

@@ -4,7 +4,7 @@ import { NO_READING, type Reading } from "../data/reading.ts";
 import { takenBy } from "../engine/plan/taken.ts";
 import type { Job } from "../contract/wire/job.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
-import type { ModelSource } from "./model.ts";
+import type { ModelSource, OneModel } from "./model.ts";
 
 /** The parts of a job's spec that say how its model predicts. */
 export type ModelSpec = Pick<Job["spec"], "data" | "model" | "loss">;
@@ -30,4 +30,14 @@ export function sourceOf(
     mayMiss: missing !== "error" && missing !== "drop_row",
     weights_sha256,
   };
+}
+
+/** A model as the store has it. */
+interface Stored {
+  readonly description: Parameters<typeof sourceOf>[1];
+  readonly file: { readonly bytes: Uint8Array; readonly sha256: string };
+}
+
+export function oneModel(spec: ModelSpec, { description, file }: Stored): OneModel {
+  return { source: sourceOf(spec, description, file.sha256), file: file.bytes };
 }

@@ -13,7 +13,7 @@ import { Problem, type ErrorCode } from "../contract/errors.ts";
 import type { Which } from "../contract/wire/prediction.ts";
 import { DamagedFile } from "../data/files/disk.ts";
 import { STOP_AFTER_MS, tooLarge, tooSlow } from "./limits.ts";
-import { ServedModel, type ModelSource } from "./model.ts";
+import { ServedModel, type OneModel } from "./model.ts";
 import { readCsv, readJson, type Choice } from "./request.ts";
 import { ServedSet, type SetSource } from "./set.ts";
 
@@ -35,9 +35,10 @@ export type ThreadRequest = { readonly id: number } & (
 );
 
 /** What a thread predicts with. */
-export type Loaded =
-  | { readonly source: ModelSource; readonly file: Uint8Array<ArrayBuffer> }
-  | { readonly set: SetSource };
+export type Loaded = Own | { readonly set: SetSource; readonly pooled: Own | null };
+
+/** Its file can be transferred. */
+type Own = OneModel & { readonly file: Uint8Array<ArrayBuffer> };
 
 /** What became of a request, and the bytes of all models that the thread has. */
 export type ThreadReply = { readonly id: number; readonly modelBytes: number } & Outcome;
@@ -70,7 +71,9 @@ const modelBytes = (): number => [...models.values()].reduce((sum, { bytes }) =>
 async function load(request: Extract<ThreadRequest, { type: "load" }>): Promise<Outcome> {
   const { job, which } = request;
   const model =
-    "set" in request ? await ServedSet.open(request.set, maxModelBytes) : new ServedModel(request.source, request.file);
+    "set" in request
+      ? await ServedSet.open(request.set, request.pooled, maxModelBytes)
+      : new ServedModel(request.source, request.file);
   if (model.bytes > maxModelBytes) throw tooLarge(model.bytes, maxModelBytes);
   models.set(keyOf(job, which), model);
   shrink();

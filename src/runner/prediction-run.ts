@@ -6,12 +6,14 @@
 import { Worker } from "node:worker_threads";
 import type { BatchPrediction, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { BatchReply, BatchThreadData } from "../predict/batch-thread.ts";
-import type { Batch, OneModel } from "../predict/batch.ts";
+import type { Batch } from "../predict/batch.ts";
+import type { OneModel } from "../predict/model.ts";
 import { setSource } from "../predict/set.ts";
-import { sourceOf } from "../predict/source.ts";
+import { oneModel, type ModelSpec } from "../predict/source.ts";
 import { isDamaged } from "../data/files/disk.ts";
 import type { Job } from "../contract/wire/job.ts";
 import { Damaged } from "../store/errors.ts";
+import { pooledModel } from "../store/pooled-model.ts";
 import type { Lease } from "../store/lease.ts";
 import { atTheBeginning, type ProgressReport } from "../store/record.ts";
 import { JobFailure } from "./failures.ts";
@@ -26,6 +28,19 @@ import { WholeRun } from "./whole-run.ts";
 const YOUNG_MB = 8;
 
 const AGAIN = "Post the job again: it gives the same model.";
+
+function withUnseen(spec: ModelSpec, unseen: BatchPrediction["unseen"]): ModelSpec {
+  return { ...spec, data: { ...spec.data, unseen } };
+}
+
+/** @throws JobFailure if a model is lost */
+async function unlessDamaged<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw error instanceof Damaged ? new JobFailure("model_unavailable", error.message, AGAIN) : error;
+  }
+}
 
 export class PredictionRun extends WholeRun {
   readonly #options: RunOptions & Sources;
@@ -73,12 +88,18 @@ export class PredictionRun extends WholeRun {
     if (set === null) return await use(await persist(this.life, () => this.#model(prediction, job)));
     return await useSetFiles(set, this.#options, async (pathOf) => {
       const found = setSource(job, set, pathOf);
-      const { data } = found.spec;
-      const source = { ...found, spec: { ...found.spec, data: { ...data, unseen: prediction.unseen } } };
-      const { which, fold, seed, split } = prediction;
+      const { which, fold, seed, split, unseen } = prediction;
+      const spec = withUnseen(found.spec, unseen);
+      const source = { ...found, spec };
+      const pooled = await persist(this.life, () => unlessDamaged(() => pooledModel(store, owner, id, which)));
       const choice = { which, fold: fold ?? 0, seed: seed ?? 0 };
       try {
-        return await use({ set: source, choice, outOfFold: split === "out_of_fold" });
+        return await use({
+          set: source,
+          pooled: pooled && oneModel(spec, pooled),
+          choice,
+          outOfFold: split === "out_of_fold",
+        });
       } catch (error) {
         const isLost = [source.index, ...source.shards].some((path) => isDamaged(error, path));
         throw isLost ? new JobFailure("model_unavailable", (error as Error).message, AGAIN) : error;
@@ -89,18 +110,12 @@ export class PredictionRun extends WholeRun {
   async #model({ job_id, which, unseen }: BatchPrediction, { spec }: Job): Promise<OneModel> {
     const { store } = this.#options;
     const { owner } = this.lease;
-    try {
-      const [file, description] = await Promise.all([
-        store.jobs.model(owner, job_id, which),
-        store.jobs.description(owner, job_id),
-      ]);
-      if (file === null || description === null)
-        throw new JobFailure("model_unavailable", `The model of the job ${job_id} is gone.`);
-      return { source: { ...sourceOf(spec, description, file.sha256), unseen }, file: file.bytes };
-    } catch (error) {
-      if (!(error instanceof Damaged)) throw error;
-      throw new JobFailure("model_unavailable", error.message, AGAIN);
-    }
+    const [file, description] = await unlessDamaged(() =>
+      Promise.all([store.jobs.model(owner, job_id, which), store.jobs.description(owner, job_id)]),
+    );
+    if (file === null || description === null)
+      throw new JobFailure("model_unavailable", `The model of the job ${job_id} is gone.`);
+    return oneModel(withUnseen(spec, unseen), { description, file });
   }
 
   async #inThread(batch: Batch): Promise<PredictionResult> {

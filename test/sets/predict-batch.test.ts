@@ -30,7 +30,7 @@ async function trained(): Promise<{ set: SetSource; table: string }> {
 async function predicted(set: SetSource, path: string, outOfFold: boolean, blockRows?: number): Promise<string[]> {
   const csvPath = join(await directory(), "csv");
   const choice = { which: "final", fold: 1, seed: 1 } as const;
-  const model = { set, choice, outOfFold };
+  const model = { set, pooled: null, choice, outOfFold };
   const result = await predictBatch({ model, table: path, csvPath, blockRows }, () => undefined);
   const lines = readFileSync(csvPath, "utf8").trimEnd().split("\n");
   expect(result.rows).toBe(lines.length - 1);

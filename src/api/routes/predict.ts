@@ -11,7 +11,8 @@ import {
 } from "../../contract/wire/prediction.ts";
 import { MAX_WAITING } from "../../predict/predictor.ts";
 import { STOP_AFTER_MS } from "../../predict/limits.ts";
-import { sourceOf } from "../../predict/source.ts";
+import { oneModel } from "../../predict/source.ts";
+import { pooledModel } from "../../store/pooled-model.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { json, problems } from "../responses.ts";
 import { assertSucceeded, servedModel } from "../served-model.ts";
@@ -46,7 +47,7 @@ export const predict: Routes = async (app, services) => {
         tags: ["results"],
         operationId: "predict",
         summary: "Predict from new rows",
-        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests of an owner wait for a thread; more are a 503. Owners take turns. A CSV is read as the job's dataset was; \`which\`, \`fold\` and \`seed\` are in the query then. A set takes each row to the model of its key.`,
+        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests of an owner wait for a thread; more are a 503. Owners take turns. A CSV is read as the job's dataset was; \`which\`, \`fold\` and \`seed\` are in the query then. A set takes each row to the model of its key, and to its pooled model if the key has none.`,
         params: z.object({ id: JobId }),
         querystring: z.strictObject({
           which: Which.removeDefault().optional(),
@@ -97,11 +98,14 @@ export const predict: Routes = async (app, services) => {
 async function load(services: Services, owner: string, id: string, which: Which) {
   const { store } = services;
   const set = await servedSet(services, owner, id, which);
-  if (set !== null) return { set: set.source };
+  if (set !== null) {
+    const pooled = await pooledModel(store, owner, id, which);
+    return { set: set.source, pooled: pooled && oneModel(set.source.spec, pooled) };
+  }
   const { job, file } = await servedModel(store, owner, id, which);
   const description = await store.jobs.description(owner, id);
   if (description === null) throw noSuchJob();
-  return { source: sourceOf(job.spec, description, file.sha256), file: file.bytes };
+  return oneModel(job.spec, { description, file });
 }
 
 function mediaTypeOf(contentType = ""): string {

@@ -130,7 +130,7 @@ export const Training = z
       .boolean()
       .default(false)
       .describe(
-        "Of a set with `data.partition_by`: first one model is trained on the rows of all keys, the plain job without `partition_by`. `GET /v1/jobs/{id}/models/pooled` reads it.",
+        "Of a set with `data.partition_by`: first one model is trained on the rows of all keys, the plain job without `partition_by`. It predicts for keys that have no model. `GET /v1/jobs/{id}/models/pooled` reads it.",
       ),
     shuffle: z.boolean().default(true),
     drop_last: z.boolean().default(false).describe("Leaves out the last batch of an epoch if it is short."),
