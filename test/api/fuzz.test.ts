@@ -13,7 +13,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startProcess, type WorkerProcess } from "../worker/support.ts";
-import { assertDescribed, isValid, type Answer } from "./described.ts";
+import { assertDescribed, isValid, openapi, type Answer } from "./described.ts";
 import type { Asked } from "./asked.ts";
 import { Requests } from "./requests.ts";
 import type { SetEnds } from "../../src/set-ends.ts";
@@ -44,6 +44,8 @@ let worker: WorkerProcess;
 let setEnds: SetEnds;
 const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE + 1 });
 beforeAll(async () => {
+  // What takes long is done before the service runs, which would stand still meanwhile.
+  for (const name of Object.keys(openapi.components.schemas)) isValid(`/components/schemas/${name}`, null);
   service = await startService();
   setEnds = openSetEnds(service);
   worker = await startProcess({
